@@ -1,0 +1,155 @@
+"""LLaMA-Factory's words for what this program says otherwise: renamed, harmless, or refused with the reason.
+
+Nothing that changes training is ignored: a harmless option has no bearing on the numbers, and a refused one is harmless
+only with the value that switches it off. Source: the option tables of LLaMA-Factory 0.9.6 (snapshot of August 2026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+TRUE = ("true", "yes", "on", "1")
+FALSE = ("false", "no", "off", "0")
+
+
+def is_true(value: Any) -> bool:
+    return value is True or str(value).strip().lower() in TRUE
+
+
+def is_off(value: Any) -> bool:
+    """Whether a value switches an option off: false, nothing, zero."""
+    return value in (None, False, 0, "", [], ()) or str(value).strip().lower() in (
+        *FALSE,
+        "none",
+        "null",
+        "0.0",
+    )
+
+
+# Options of LLaMA-Factory that decide only how fast, or with what comfort, the same thing is done.
+HARMLESS = frozenset({
+    "use_fast_tokenizer", "low_cpu_mem_usage", "print_param_status", "preprocessing_batch_size", "cache_dir",
+    "data_shared_file_system", "offload_folder", "use_kv_cache", "use_cache",
+    "ddp_find_unused_parameters", "save_safetensors", "infer_backend",
+    "use_reentrant_gc", "remove_unused_columns",
+    "include_tokens_per_second", "include_effective_tokens_per_second", "buffer_size",
+    "logging_dir",
+    "project", "trackio_space_id", "hub_private_repo", "swanlab_project", "swanlab_run_name", "swanlab_workspace",
+    "swanlab_mode", "double_quantization", "quantization_method", "image_max_pixels", "image_min_pixels",
+    "video_max_pixels", "video_min_pixels", "video_fps", "video_maxlen", "freeze_vision_tower",
+    "freeze_multi_modal_projector", "pissa_iter", "galore_rank", "galore_update_interval", "galore_scale",
+    "galore_target", "apollo_rank", "apollo_update_interval", "apollo_scale", "apollo_target", "badam_mode",
+    "badam_switch_mode", "badam_switch_interval", "badam_update_ratio", "freeze_trainable_layers",
+    "freeze_trainable_modules", "pref_beta", "pref_ftx", "pref_loss", "ref_model", "simpo_gamma", "dpo_label_smoothing",
+    "loraplus_lr_embedding", "interleave_probs", "predict_with_generate", "ray_run_name", "ray_num_workers",
+    "top_k", "num_beams", "repetition_penalty", "length_penalty", "skip_special_tokens",
+    "resources_per_worker", "placement_strategy", "asft_alpha", "eaft_alpha", "init_special_tokens",
+})  # fmt: skip
+
+
+class Refusal(NamedTuple):
+    """Why an option cannot be used, what to do instead, and whether a value means the same as leaving it out."""
+
+    reason: str
+    way: str
+    harmless: Callable[[Any], bool] = is_off
+
+
+_NOT_YET = "this program does not do it yet."
+_LEAVE = "Leave it out, or train this file with the program it was written for."
+
+
+def _not_yet(*names: str) -> dict[str, Refusal]:
+    return {name: Refusal(_NOT_YET, _LEAVE) for name in names}
+
+
+REFUSED: dict[str, Refusal] = {
+    **_not_yet(
+        "quantization_bit", "deepspeed", "fsdp", "fsdp_config", "streaming", "tokenized_path", "eval_on_each_dataset",
+        "additional_target", "use_rslora", "use_dora", "pissa_init", "pissa_convert", "use_llama_pro", "use_galore",
+        "use_apollo", "use_badam", "use_muon", "use_adam_mini", "use_dft_loss", "use_asft_loss", "use_eaft_loss",
+        "early_stopping_steps", "resize_vocab", "add_tokens", "add_special_tokens", "new_special_tokens_config",
+        "rope_scaling", "shift_attn", "mixture_of_depths", "use_unsloth", "use_unsloth_gc", "enable_liger_kernel",
+        "upcast_layernorm", "upcast_lmhead_output", "train_from_scratch", "moe_aux_loss_coef", "use_swanlab",
+        "freeze_language_model", "freeze_extra_modules", "split_special_tokens", "tool_format", "default_system",
+        "preserve_thinking", "media_dir", "do_predict", "do_eval", "compute_accuracy", "fp8", "adapter_folder",
+        "use_v1_kernels", "disable_shuffling", "use_mca", "use_megatron_bridge", "use_hyper_parallel", "reward_model",
+        "eval_num_beams",
+    ),
+    "mix_strategy": Refusal(_NOT_YET, "Use concat.", lambda value: str(value) in ("concat", "None", "")),
+    "enable_thinking": Refusal(_NOT_YET, "Leave it out.", lambda value: value is None or is_true(value)),
+    "ignore_pad_token_for_loss": Refusal(
+        "padding is never trained here.", "Leave it out.", lambda value: value is None or is_true(value)
+    ),
+    "model_revision": Refusal(_NOT_YET, "Use main.", lambda value: str(value) in ("main", "None", "")),
+    "hf_hub_token": Refusal(
+        "a secret does not belong in a file of settings.", "Put it into the environment variable HF_TOKEN."
+    ),
+    "ms_hub_token": Refusal(
+        "a secret does not belong in a file of settings.", "Put it into the environment variable MODELSCOPE_API_TOKEN."
+    ),
+    "om_hub_token": Refusal("this hub is not supported.", "Download the model and give its folder."),
+    "swanlab_api_key": Refusal("a secret does not belong in a file of settings.", "Leave it out."),
+    "export_legacy_format": Refusal("only safetensors are written.", "Leave it out."),
+}  # fmt: skip
+
+
+def _compute_type(name: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda value: {"compute_type": name} if is_true(value) else {}
+
+
+def _either(value: Any) -> dict[str, Any]:
+    """transformers' own name for the switch takes true and false, ours also auto."""
+    word = str(value).strip().lower()
+    if word in ("auto", "on", "off"):
+        return {"gradient_checkpointing": word}
+    return {"gradient_checkpointing": "on" if is_true(value) else "off"}
+
+
+# A name of LLaMA-Factory or transformers -> what it says in our words. An empty mapping: it says nothing.
+RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "bf16": _compute_type("bf16"),
+    "fp16": _compute_type("fp16"),
+    "pure_bf16": _compute_type("pure_bf16"),
+    "disable_gradient_checkpointing": lambda value: (
+        {"gradient_checkpointing": "off"} if is_true(value) else {}
+    ),
+    "gradient_checkpointing": _either,
+    "neat_packing": lambda value: {"packing": True} if is_true(value) else {},
+    "evaluation_strategy": lambda value: {"eval_strategy": value},
+    "do_sample": lambda value: {} if is_true(value) else {"temperature": 0.0},
+}
+
+
+# Arguments of SFTConfig that one of our options decides.
+OWN = {
+    "max_length": "cutoff_len",
+    "max_seq_length": "cutoff_len",
+    "assistant_only_loss": "train_on_prompt",
+    "completion_only_loss": "train_on_prompt",
+    "padding_free": "packing",
+    "packing_strategy": "packing",
+    "use_cpu": "compute_type",
+    "model_init_kwargs": "model_name_or_path",
+    "chat_template_path": "template",
+    "dataset_num_proc": "preprocessing_num_workers",
+    "peft_config": "finetuning_type",
+}
+
+
+def translate(name: str, value: Any) -> dict[str, Any] | None:
+    """What `name: value` says in our words, or None when it is no word of theirs that we say otherwise."""
+    rename = RENAMED.get(name)
+    return None if rename is None else rename(value)
+
+
+def refusal(name: str, value: Any) -> Refusal | None:
+    """Why `name: value` cannot be used, or None when it can be or has no effect."""
+    found = REFUSED.get(name)
+    return None if found is None or found.harmless(value) else found
+
+
+def is_harmless(name: str) -> bool:
+    """Whether `name` is accepted without effect (a refused one with a value that switches it off included)."""
+    return name in HARMLESS or name in REFUSED

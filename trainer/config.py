@@ -1,0 +1,404 @@
+"""One run's settings: from a form, a file or flags to a checked `RunConfig`, and back."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+
+from trainer import compat
+from trainer.errors import UserError, UserErrors
+from trainer.events import Note
+from trainer.options import (
+    SECTIONS,
+    DataOptions,
+    GenerateOptions,
+    LoraOptions,
+    MethodOptions,
+    ModelOptions,
+    OptionInfo,
+    TrainOptions,
+    options,
+)
+
+MOST_PROMPTS = 3
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings of one run, all of them; two runs with equal configs are the same run."""
+
+    model: ModelOptions = ModelOptions()
+    data: DataOptions = DataOptions()
+    method: MethodOptions = MethodOptions()
+    lora: LoraOptions = LoraOptions()
+    train: TrainOptions = TrainOptions()
+    generate: GenerateOptions = GenerateOptions()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Note, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_flat(cls, mapping: Mapping[str, Any]) -> RunConfig:
+        """The config for option names with values of YAML, of flags (text) or of a form.
+
+        Raises UserErrors with every problem at once: unknown names (with the nearest one), wrong types, values out of
+        range, options that contradict each other, and options of other programs that cannot be used here.
+        """
+        reader = _Reader()
+        for name, value in mapping.items():
+            reader.take(str(name), value)
+        config = cls(
+            **{section: kind(**reader.sections[section]) for section, kind in SECTIONS.items()},
+            extra=reader.extra,
+            notes=tuple(reader.notes()),
+        )
+        problems = [*reader.problems, *contradictions(config, reader.wrong)]
+        if problems:
+            raise UserErrors(problems)
+        return config
+
+    def to_flat(self) -> dict[str, Any]:
+        """Only what differs from the defaults, in the order of the options; plain values that YAML can hold."""
+        flat: dict[str, Any] = {}
+        for name, info in options().items():
+            value = getattr(getattr(self, info.section), name)
+            if value != info.default:
+                flat[name] = list(value) if isinstance(value, tuple) else value
+        return {**flat, **self.extra}
+
+    def with_values(self, **changes: Any) -> RunConfig:
+        """A copy with some options changed, by name. Values are not checked again."""
+        sections: dict[str, Any] = {}
+        for name, value in changes.items():
+            section = options()[name].section
+            sections[section] = replace(sections.get(section, getattr(self, section)), **{name: value})
+        return replace(self, **sections)
+
+
+class _Reader:
+    """Sorts the names of a mapping into sections, other arguments, and problems."""
+
+    def __init__(self) -> None:
+        self.sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        self.extra: dict[str, Any] = {}
+        self.problems: list[UserError] = []
+        self.wrong: set[str] = set()
+        self._harmless: list[str] = []
+        self._renamed: list[tuple[str, str, str]] = []
+        self._origin: dict[str, str] = {}
+
+    def take(self, name: str, value: Any) -> None:
+        name = name.strip()
+        if name in options():
+            # gradient_checkpointing is both ours and transformers': only its value is translated.
+            for own, said in (compat.translate(name, value) or {name: value}).items():
+                self._set(own, said, name)
+        elif name == "extra":
+            self._take_extra(value)
+        elif (said_as := compat.translate(name, value)) is not None:
+            self._rename(name, said_as)
+        elif (refusal := compat.refusal(name, value)) is not None:
+            self._problem(
+                name, "option_refused", name=name, value=_short(value), reason=refusal.reason, way=refusal.way
+            )
+        elif compat.is_harmless(name):
+            self._harmless.append(name)
+        else:
+            self._argument(name, value)
+
+    def _take_extra(self, value: Any) -> None:
+        """The page's box for other arguments holds them as JSON or as names with values."""
+        if isinstance(value, str) and value.strip():
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return self._problem("extra", "extra_not_mapping", value=_short(value))
+        if not value:
+            return None
+        if not isinstance(value, Mapping):
+            return self._problem("extra", "extra_not_mapping", value=_short(value))
+        for name, each in value.items():
+            self.take(str(name), each)
+        return None
+
+    def _rename(self, name: str, said_as: dict[str, Any]) -> None:
+        for own, value in said_as.items():
+            self._renamed.append((name, own, str(value)))
+            self._set(own, value, name)
+        if not said_as:
+            self._harmless.append(name)
+
+    def _set(self, name: str, value: Any, origin: str) -> None:
+        before = self._origin.setdefault(name, origin)
+        if before != origin:
+            self._problem(name, "option_twice", name=before, other=origin)
+            return
+        info = options()[name]
+        try:
+            self.sections[info.section][name] = checked(info, value)
+        except UserError as error:
+            self.wrong.add(name)
+            self.problems.append(error)
+
+    def _argument(self, name: str, value: Any) -> None:
+        if name in compat.OWN:
+            self._problem(name, "option_extra_own", name=name, own=compat.OWN[name])
+        elif name in training_arguments():
+            self.extra[name] = _plain(value)
+        else:
+            known = [*options(), *training_arguments(), *compat.RENAMED, *compat.HARMLESS]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            code = "option_unknown" if near else "option_unknown_far"
+            self._problem(name, code, name=name, nearest=near[0] if near else "")
+
+    def _problem(self, field_name: str, code: str, **values: str | int | float) -> None:
+        self.problems.append(UserError(code, field=field_name, **values))
+
+    def notes(self) -> list[Note]:
+        """What the person should know of names that were read in another way than they are written."""
+        found = [
+            Note(code="note_renamed", values={"name": name, "own": own, "value": value})
+            for name, own, value in self._renamed
+        ]
+        if any(name == "neat_packing" for name, _, _ in self._renamed):
+            found.append(Note(code="note_neat_packing"))
+        if self._harmless:
+            found.append(Note(code="note_harmless", values={"names": ", ".join(self._harmless)}))
+        return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _plain(value: Any) -> Any:
+    """A flag's text as the value YAML would read from it; `1e-4` is a number, too."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    if isinstance(read, str):
+        try:
+            return float(read)
+        except ValueError:
+            return read
+    return read
+
+
+def is_optional(kind: Any) -> bool:
+    """Whether an option may be left empty."""
+    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
+
+
+def plain_kind(kind: Any) -> Any:
+    """The option's type without `| None`."""
+    return next(each for each in get_args(kind) if each is not NoneType) if is_optional(kind) else kind
+
+
+def checked(info: OptionInfo, value: Any) -> Any:
+    """`value` as the option's type and within its range. Raises UserError that names the option and what is allowed."""
+    kind = plain_kind(info.kind)
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
+        if is_optional(info.kind):
+            return None
+        if value is None or "none" not in get_args(kind):
+            return info.default
+    parsed = _parse(info, kind, value)
+    if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
+        _check_range(info, parsed)
+    return parsed
+
+
+def _parse(info: OptionInfo, kind: Any, value: Any) -> Any:
+    if get_origin(kind) is Literal:
+        return _choice(info, get_args(kind), value)
+    if get_origin(kind) is tuple:
+        return _names(info, value)
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in compat.TRUE or word in compat.FALSE:
+            return word in compat.TRUE
+        raise UserError("option_not_bool", field=info.name, name=info.name, value=_short(value))
+    if kind in (int, float):
+        return _number(info, kind, value)
+    if isinstance(value, (Mapping, list, tuple)):
+        raise UserError("option_not_text", field=info.name, name=info.name, value=_short(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _choice(info: OptionInfo, allowed: tuple[str, ...], value: Any) -> str:
+    word = str(value).strip()
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        word = str(value[0])
+    # YAML reads a bare `no` as false and `on` as true.
+    if isinstance(value, bool):
+        word = next((each for each in allowed if each in (compat.TRUE if value else compat.FALSE)), word)
+    if word in allowed:
+        return word
+    near = difflib.get_close_matches(word.lower(), allowed, n=1, cutoff=0.0)
+    raise UserError(
+        "option_not_choice", field=info.name, name=info.name, value=_short(value), choices=", ".join(allowed),
+        nearest=near[0] if near else allowed[0],
+    )  # fmt: skip
+
+
+def _names(info: OptionInfo, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        # Questions to the model are whole sentences, one a line; everything else is a list of names.
+        parts = value.splitlines() if info.name == "learn_prompts" else value.split(",")
+    elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
+        parts = [str(each) for each in value]
+    else:
+        raise UserError("option_not_list", field=info.name, name=info.name, value=_short(value))
+    names = tuple(part.strip() for part in parts if part.strip())
+    return names or (info.default if value in ("", [], ()) else names)
+
+
+def _number(info: OptionInfo, kind: type, value: Any) -> int | float:
+    code = "option_not_int" if kind is int else "option_not_float"
+    wrong = UserError(code, field=info.name, name=info.name, value=_short(value))
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise wrong
+    try:
+        number = float(value)
+    except ValueError:
+        raise wrong from None
+    if number != number or number in (float("inf"), float("-inf")) or (kind is int and number != int(number)):
+        raise wrong
+    return int(number) if kind is int else number
+
+
+def _check_range(info: OptionInfo, number: float) -> None:
+    if info.min is not None and number < info.min:
+        raise UserError("option_below", field=info.name, name=info.name, value=number, min=info.min)
+    if info.max is not None and number > info.max:
+        raise UserError("option_above", field=info.name, name=info.name, value=number, max=info.max)
+
+
+def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
+    """Options that exclude each other. Those in `wrong` have been complained of already."""
+    train, data = config.train, config.data
+    held_back = data.val_size > 0 or bool(data.eval_dataset)
+    found: list[UserError] = []
+
+    def complain(field_name: str, code: str, **values: str | int | float) -> None:
+        if field_name not in wrong:
+            found.append(UserError(code, field=field_name, **values))
+
+    for name in ("learning_rate", "num_train_epochs"):
+        if getattr(train, name) == 0:
+            complain(name, "option_not_positive", name=name, value=0)
+    if train.eval_strategy != "no" and not held_back:
+        complain("eval_strategy", "eval_without_rows", value=train.eval_strategy)
+    if data.val_size > 0 and data.eval_dataset:
+        complain("val_size", "eval_rows_twice")
+    if train.load_best_model_at_end and train.eval_strategy == "no":
+        complain("load_best_model_at_end", "best_without_eval")
+    every = train.eval_steps or train.logging_steps
+    if (
+        train.load_best_model_at_end
+        and train.eval_strategy == "steps"
+        and every >= 1
+        and train.save_steps % every
+    ):
+        better = int(every) * max(1, round(train.save_steps / every))
+        complain(
+            "save_steps", "best_steps", save_steps=train.save_steps, eval_steps=int(every), better=better
+        )
+    if train.max_steps == 0:
+        complain("max_steps", "option_not_positive", name="max_steps", value=0)
+    if len(train.learn_prompts) > MOST_PROMPTS:
+        complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
+    if config.method.finetuning_type == "full" and config.model.adapter_name_or_path:
+        complain("adapter_name_or_path", "adapter_with_full")
+    return found
+
+
+def require_training(config: RunConfig) -> None:
+    """Raises UserErrors when what a training run cannot do without is missing."""
+    problems = []
+    if not config.model.model_name_or_path:
+        problems.append(UserError("no_model", field="model_name_or_path"))
+    if not config.data.dataset:
+        problems.append(UserError("no_dataset", field="dataset"))
+    if not config.train.do_train:
+        problems.append(UserError("no_training", field="do_train"))
+    if problems:
+        raise UserErrors(problems)
+
+
+# Where the classes that make up SFTConfig are written down, read as text: importing them would load torch.
+_ARGUMENT_SOURCES = (
+    ("transformers", "training_args.py"),
+    ("trl", "trainer/base_config.py"),
+    ("trl", "trainer/sft_config.py"),
+)
+
+
+@cache
+def training_arguments() -> frozenset[str]:
+    """The names of SFTConfig's fields in the installed libraries, without importing them."""
+    names: set[str] = set()
+    for package, inner in _ARGUMENT_SOURCES:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            continue
+        path = Path(spec.submodule_search_locations[0]) / inner
+        if path.exists():
+            names.update(_annotated_names(path.read_text(encoding="utf-8")))
+    return frozenset(names)
+
+
+def _annotated_names(source: str) -> set[str]:
+    return {
+        line.target.id
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The names and values of a YAML or JSON file of settings. Raises UserError with line and column of a mistake."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError("file_missing", path=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise UserError("file_not_utf8", path=str(path), position=error.start) from None
+    except OSError as error:
+        raise UserError("file_unreadable", path=str(path), reason=str(error.strerror)) from None
+    try:
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            "json_broken", path=str(path), line=error.lineno, column=error.colno, reason=error.msg
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        reason = str(getattr(error, "problem", None) or "cannot be read")
+        raise UserError("yaml_broken", path=str(path), line=line, column=column, reason=reason) from None
+    if not isinstance(found, dict):
+        raise UserError("file_not_mapping", path=str(path), found=type(found).__name__)
+    return found
+
+
+def write_yaml(config: RunConfig) -> str:
+    """The config as a YAML file that `read_file` and `from_flat` turn into the same config."""
+    return yaml.safe_dump(config.to_flat(), allow_unicode=True, sort_keys=False, width=100)
