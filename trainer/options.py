@@ -150,7 +150,7 @@ class MethodOptions:
     )  # fmt: skip
 
 
-_LORA = {"finetuning_type": ("lora",)}
+_LORA: dict[str, tuple[str, ...]] = {"finetuning_type": ("lora",)}
 
 
 @dataclass(frozen=True)
