@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 
@@ -25,10 +24,10 @@ from trainer.options import (
     LoraOptions,
     MethodOptions,
     ModelOptions,
-    OptionInfo,
     TrainOptions,
     options,
 )
+from trainer.values import checked, plain, short
 
 MOST_PROMPTS = 3
 
@@ -108,7 +107,7 @@ class _Reader:
             self._rename(name, said_as)
         elif (refusal := compat.refusal(name, value)) is not None:
             self._problem(
-                name, "option_refused", name=name, value=_short(value), reason=refusal.reason, way=refusal.way
+                name, "option_refused", name=name, value=short(value), reason=refusal.reason, way=refusal.way
             )
         elif compat.is_harmless(name):
             self._harmless.append(name)
@@ -121,11 +120,11 @@ class _Reader:
             try:
                 value = json.loads(value)
             except ValueError:
-                return self._problem("extra", "extra_not_mapping", value=_short(value))
+                return self._problem("extra", "extra_not_mapping", value=short(value))
         if not value:
             return None
         if not isinstance(value, Mapping):
-            return self._problem("extra", "extra_not_mapping", value=_short(value))
+            return self._problem("extra", "extra_not_mapping", value=short(value))
         for name, each in value.items():
             self.take(str(name), each)
         return None
@@ -153,7 +152,7 @@ class _Reader:
         if name in compat.OWN:
             self._problem(name, "option_extra_own", name=name, own=compat.OWN[name])
         elif name in training_arguments():
-            self.extra[name] = _plain(value)
+            self.extra[name] = plain(value)
         else:
             known = [*options(), *training_arguments(), *compat.RENAMED, *compat.HARMLESS]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -174,119 +173,6 @@ class _Reader:
         if self._harmless:
             found.append(Note(code="note_harmless", values={"names": ", ".join(self._harmless)}))
         return found
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _plain(value: Any) -> Any:
-    """A flag's text as the value YAML would read from it; `1e-4` is a number, too."""
-    if not isinstance(value, str):
-        return value
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value
-    if isinstance(read, str):
-        try:
-            return float(read)
-        except ValueError:
-            return read
-    return read
-
-
-def is_optional(kind: Any) -> bool:
-    """Whether an option may be left empty."""
-    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
-
-
-def plain_kind(kind: Any) -> Any:
-    """The option's type without `| None`."""
-    return next(each for each in get_args(kind) if each is not NoneType) if is_optional(kind) else kind
-
-
-def checked(info: OptionInfo, value: Any) -> Any:
-    """`value` as the option's type and within its range. Raises UserError that names the option and what is allowed."""
-    kind = plain_kind(info.kind)
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
-        if is_optional(info.kind):
-            return None
-        if value is None or "none" not in get_args(kind):
-            return info.default
-    parsed = _parse(info, kind, value)
-    if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
-        _check_range(info, parsed)
-    return parsed
-
-
-def _parse(info: OptionInfo, kind: Any, value: Any) -> Any:
-    if get_origin(kind) is Literal:
-        return _choice(info, get_args(kind), value)
-    if get_origin(kind) is tuple:
-        return _names(info, value)
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        word = str(value).strip().lower()
-        if word in compat.TRUE or word in compat.FALSE:
-            return word in compat.TRUE
-        raise UserError("option_not_bool", field=info.name, name=info.name, value=_short(value))
-    if kind in (int, float):
-        return _number(info, kind, value)
-    if isinstance(value, (Mapping, list, tuple)):
-        raise UserError("option_not_text", field=info.name, name=info.name, value=_short(value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _choice(info: OptionInfo, allowed: tuple[str, ...], value: Any) -> str:
-    word = str(value).strip()
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        word = str(value[0])
-    # YAML reads a bare `no` as false and `on` as true.
-    if isinstance(value, bool):
-        word = next((each for each in allowed if each in (compat.TRUE if value else compat.FALSE)), word)
-    if word in allowed:
-        return word
-    near = difflib.get_close_matches(word.lower(), allowed, n=1, cutoff=0.0)
-    raise UserError(
-        "option_not_choice", field=info.name, name=info.name, value=_short(value), choices=", ".join(allowed),
-        nearest=near[0] if near else allowed[0],
-    )  # fmt: skip
-
-
-def _names(info: OptionInfo, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        # Questions to the model are whole sentences, one a line; everything else is a list of names.
-        parts = value.splitlines() if info.name == "learn_prompts" else value.split(",")
-    elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
-        parts = [str(each) for each in value]
-    else:
-        raise UserError("option_not_list", field=info.name, name=info.name, value=_short(value))
-    names = tuple(part.strip() for part in parts if part.strip())
-    return names or (info.default if value in ("", [], ()) else names)
-
-
-def _number(info: OptionInfo, kind: type, value: Any) -> int | float:
-    code = "option_not_int" if kind is int else "option_not_float"
-    wrong = UserError(code, field=info.name, name=info.name, value=_short(value))
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise wrong
-    try:
-        number = float(value)
-    except ValueError:
-        raise wrong from None
-    if number != number or number in (float("inf"), float("-inf")) or (kind is int and number != int(number)):
-        raise wrong
-    return int(number) if kind is int else number
-
-
-def _check_range(info: OptionInfo, number: float) -> None:
-    if info.min is not None and number < info.min:
-        raise UserError("option_below", field=info.name, name=info.name, value=number, min=info.min)
-    if info.max is not None and number > info.max:
-        raise UserError("option_above", field=info.name, name=info.name, value=number, max=info.max)
 
 
 def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
