@@ -1,0 +1,1 @@
+"""Answers from a loaded model: base, tuned, or both side by side."""

@@ -1,0 +1,1 @@
+"""Models: their names, how they are fetched, loaded, and given adapters."""
