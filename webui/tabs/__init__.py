@@ -1,0 +1,1 @@
+"""Layout and wiring of the page, one file per tab."""
