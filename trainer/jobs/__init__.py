@@ -1,0 +1,1 @@
+"""Runs as facts on disk: the queue, the worker, and what a folder tells about its run."""

@@ -1,0 +1,49 @@
+"""The process around a run: its environment, the devices it sees, and the libraries it waits for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+
+# Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
+_IMPORTING = threading.Lock()
+_LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
+
+
+def settle_environment() -> None:
+    """Variables that the libraries read when they are imported. What a person has set stays."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Rows are tokenised before the data loader forks; tokenizers warns about that pair at each fork otherwise.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_devices()
+
+
+def hide_devices() -> None:
+    """Leaves one GPU visible: with several and no launcher, transformers would split each batch over all of them."""
+    if "LOCAL_RANK" in os.environ:
+        return
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
+
+
+def default_hub() -> str:
+    """The hub that is proposed: ModelScope when the person's environment says so."""
+    return (
+        "modelscope" if os.environ.get("USE_MODELSCOPE_HUB", "0").lower() in ("1", "true") else "huggingface"
+    )
+
+
+def warm_up() -> None:
+    """Imports what training needs (a few seconds the first time, nothing afterwards). Others wait until it is done."""
+    with _IMPORTING:
+        for name in _LIBRARIES:
+            importlib.import_module(name)
+
+
+def warm_up_behind() -> threading.Thread:
+    """The same in a thread of its own, for a page that is served already."""
+    thread = threading.Thread(target=warm_up, name="warm-up", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,55 @@
+"""Events as plain lines of text, for log.txt and the terminal."""
+
+from __future__ import annotations
+
+from trainer.events import Evaluated, Event, Failed, Finished, Note, Sample, Saved, Started, Step, Stopped
+
+
+def clock(seconds: float) -> str:
+    """`1:02` or `1:00:02`."""
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def line(event: Event) -> str:
+    """One event in one line; an answer's line breaks become spaces."""
+    match event:
+        case Started():
+            again = f", resumed from step {event.resumed_from}" if event.resumed_from else ""
+            return (
+                f"{event.rows} rows, {event.trained_tokens} trained tokens, {event.total_steps} steps on {event.device}"
+                f" in {event.precision}; {event.trainable:,} of {event.parameters:,} parameters are trained{again}"
+            )
+        case Step():
+            return _step(event)
+        case Evaluated():
+            return f"step {event.step}  evaluation loss {event.loss:.4f}"
+        case Sample():
+            return f"step {event.step}  {event.prompt!r} -> {' '.join(event.answer.split())!r}"
+        case Saved():
+            return f"step {event.step}  saved {event.path}"
+        case Note():
+            return event.text
+        case Finished():
+            loss = "" if event.loss is None else f", mean loss {event.loss:.4f}"
+            return f"finished: {event.step} steps in {clock(event.seconds)}{loss} -> {event.path}"
+        case Stopped():
+            where = f" -> {event.path}" if event.path else ", nothing saved yet"
+            return f"stopped after {event.step} steps in {clock(event.seconds)}{where}"
+        case Failed():
+            return f"failed: {event.text}"
+        case _:
+            return type(event).__name__
+
+
+def _step(event: Step) -> str:
+    parts = [f"step {event.step}/{event.total_steps}", f"epoch {event.epoch:.2f}"]
+    if event.loss is not None:
+        parts.append(f"loss {event.loss:.4f}")
+    if event.lr is not None:
+        parts.append(f"lr {event.lr:.3g}")
+    if event.tokens_per_s is not None:
+        parts.append(f"{event.tokens_per_s:.0f} trained tokens/s")
+    parts += [f"{clock(event.elapsed_s)} elapsed", f"{clock(event.eta_s)} left"]
+    return "  ".join(parts)

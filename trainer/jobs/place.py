@@ -1,0 +1,203 @@
+"""Where a run may lie: names proposed, folders opened, and what may be removed from them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer.config import RunConfig, write_yaml
+from trainer.errors import UserError
+from trainer.events import EventLog
+from trainer.jobs.owner import is_busy
+from trainer.paths import DATA, RunFolder, write_atomic
+
+PROPOSED = re.compile(r"train_\d{4}(-\d\d){5}")
+# The deepest run below saves/: model, method, run, and one folder of the person's own.
+DEEPEST = 4
+
+# A folder with one of these was written by a training run, ours or LLaMA-Factory's; a model's folder has none of them.
+_MARKS = (
+    "events.jsonl", "trainer_log.jsonl", "trainer_state.json", "training_args.bin", "training_args.yaml", "checkpoint-*",
+)  # fmt: skip
+# What runs write into their folder.
+_OURS = (
+    *_MARKS, "config.yaml", "log.txt", "manifest.json", "owner.json", "stop", ".reserve", "*_results.json",
+    "training_*.png", "running_log.txt", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
+    "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab.*",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", "*processor_config.json",
+    "optimizer.*", "scheduler.*", "rng_state*",
+)  # fmt: skip
+
+
+def run_name(at: float | None = None) -> str:
+    """The name that is proposed for a run that begins at `at` (now)."""
+    return time.strftime("train_%Y-%m-%d-%H-%M-%S", time.localtime(at))
+
+
+def model_folder(model: str) -> str:
+    """The folder below saves/ for a model: its name, or the last part of its path or hub id."""
+    last = re.sub(r"[\x00-\x1f]", "", model.strip().replace("\\", "/").rstrip("/").rpartition("/")[2])
+    return last.lstrip(".")[:80] or "model"
+
+
+def make_new(parent: Path, name: str) -> Path:
+    """Makes and returns `parent/name`, or `name-2`, `name-3` ... when that is taken. Raises UserError if it cannot."""
+    for number in range(1, 1000):
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise not_writable(path, error) from error
+        return path
+    raise UserError("folder_in_use", field="output_dir", folder=str(parent / name))
+
+
+def not_writable(path: Path, error: OSError) -> UserError:
+    """The sentence for a folder in which nothing can be written."""
+    reason = error.strerror or str(error)
+    return UserError("folder_not_writable", field="output_dir", folder=str(path), reason=reason)
+
+
+def open_folder(path: Path, config: RunConfig) -> RunFolder:
+    """The folder of a run that is about to begin at `path`: new, empty, cleared when `overwrite_output_dir` says so, or
+    with the checkpoints to resume from.
+
+    Raises UserError when it is in use, holds what is not a run's, or cannot be written to.
+    """
+    folder = RunFolder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        filled = any(path.iterdir())
+    except OSError as error:
+        raise not_writable(path, error) from error
+    if filled:
+        if is_busy(folder):
+            raise UserError("run_is_on", field="output_dir", folder=str(path))
+        if not _resumes_in(path, config):
+            if not config.train.overwrite_output_dir:
+                raise UserError("folder_in_use", field="output_dir", folder=str(path))
+            clear(path)
+    return folder
+
+
+def _resumes_in(path: Path, config: RunConfig) -> bool:
+    """Whether the config goes on from a checkpoint of this folder, which therefore must not be cleared."""
+    wanted = config.train.resume_from_checkpoint
+    if wanted.lower() == "true":
+        return True
+    return bool(wanted) and Path(wanted).resolve().is_relative_to(path.resolve())
+
+
+def clear(path: Path) -> None:
+    """Removes what a run left in `path`. Raises UserError for a folder that is no run's, or holds other files too."""
+    names = sorted(each.name for each in path.iterdir())
+    if not any(fnmatch(name, mark) for name in names for mark in _MARKS):
+        raise UserError("folder_not_run", field="output_dir", folder=str(path))
+    foreign = [name for name in names if not any(fnmatch(name, own) for own in _OURS)]
+    if foreign:
+        listed = ", ".join(foreign[:5])
+        raise UserError("folder_foreign", field="output_dir", folder=str(path), names=listed)
+    try:
+        for each in list(path.iterdir()):
+            remove(each)
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder; of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_settings(folder: RunFolder, config: RunConfig) -> None:
+    """Writes `config.yaml`, which repeats the run in a new folder, and the notes on how the settings were read.
+
+    Where the run lies is said by where the file lies: the file itself names no output folder.
+    """
+    resume = "" if _resumes_in(folder.path, config) else config.train.resume_from_checkpoint
+    kept = config.with_values(output_dir="", overwrite_output_dir=False, resume_from_checkpoint=resume)
+    try:
+        write_atomic(folder.config, write_yaml(kept))
+        log = EventLog(folder.events)
+        for note in config.notes:
+            log.append(note)
+    except OSError as error:
+        raise not_writable(folder.path, error) from error
+
+
+def newest_checkpoint(folder: RunFolder) -> Path | None:
+    """The last checkpoint that was written to its end: the trainer's state is what is written last."""
+    for path in reversed(folder.checkpoints()):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
+    """The config with which `folder` is trained: its paths made independent of the working directory, and the newest
+    checkpoint when there is one. Raises UserError when a checkpoint is asked for that does not exist.
+    """
+    wanted = config.train.resume_from_checkpoint
+    newest = newest_checkpoint(folder)
+    if newest:
+        resume = str(newest) if wanted in ("", "true", "True") else wanted
+    elif wanted.lower() == "true":
+        raise UserError("no_checkpoint_yet", field="resume_from_checkpoint", folder=str(folder.path))
+    else:
+        resume = wanted
+    return config.with_values(
+        output_dir=str(folder.path),
+        resume_from_checkpoint=resume,
+        dataset_dir=locate_data(config.data.dataset_dir, base),
+        adapter_name_or_path=tuple(locate(each, base) for each in config.model.adapter_name_or_path),
+    )
+
+
+def locate_data(name: str, base: Path) -> str:
+    """The data folder as seen from `base`; the default one is the program's own where `base` has none."""
+    path = base / name
+    return str(DATA if name == "data" and not path.is_dir() else path)
+
+
+def locate(name: str, base: Path) -> str:
+    """A folder as seen from `base`; a name that is no folder there stays as it is."""
+    return str(base / name) if (base / name).is_dir() else name
+
+
+class Found(NamedTuple):
+    """A run below saves/; `id` is its path there."""
+
+    id: str
+    folder: RunFolder
+
+
+def find_runs(saves: Path) -> Iterator[Found]:
+    """Every folder with a config.yaml below `saves`, at most four levels down, hidden folders and links left out."""
+    waiting = [(saves, 0)]
+    while waiting:
+        path, depth = waiting.pop()
+        try:
+            inner = [each for each in path.iterdir() if not each.name.startswith(".")]
+        except OSError:
+            continue
+        for each in inner:
+            if depth >= DEEPEST or each.is_symlink() or not each.is_dir():
+                continue
+            if (each / "config.yaml").is_file():
+                yield Found(each.relative_to(saves).as_posix(), RunFolder(each))
+            else:
+                waiting.append((each, depth + 1))

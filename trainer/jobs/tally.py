@@ -1,0 +1,116 @@
+"""What a run's events add up to, kept while they grow, so that a list of hundreds of runs stays cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trainer.events import FINAL, Evaluated, Event, EventLog, Failed, Finished, Started, Step, Stopped
+from trainer.paths import RunFolder
+
+CURVE_POINTS = 60
+Point = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run in numbers. `seconds` is the time spent training, `eta_s` the time left; `curve` has at most 60 points."""
+
+    step: int = 0
+    total_steps: int = 0
+    seconds: float = 0.0
+    eta_s: float | None = None
+    loss: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    curve: tuple[Point, ...] = ()
+    ending: Finished | Stopped | Failed | None = None
+
+
+def thin(points: Sequence[Point], most: int) -> tuple[Point, ...]:
+    """At most `most` of the points, evenly spread, the first and the last among them."""
+    if len(points) <= most:
+        return tuple(points)
+    stride = (len(points) - 1) / (most - 1)
+    return tuple(points[round(place * stride)] for place in range(most))
+
+
+class Tally:
+    """The sum of one run's events so far; `refresh` reads only what is new."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._log = EventLog(folder.events)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._seen: tuple[int, int, int] = (0, 0, 0)
+        self._offset = 0
+        self._points: list[Point] = []
+        self._evaluations: list[Point] = []
+        self._last: Step | None = None
+        self._total = 0
+        self.count = 0
+        self.started_at = -1
+        self.ended_at = -1
+        self.ending: Finished | Stopped | Failed | None = None
+
+    def refresh(self) -> None:
+        """Reads what was appended since the last call; a file that was replaced is read again from its beginning."""
+        try:
+            stat = self._log.path.stat()
+        except OSError:
+            return self._reset() if self._offset else None
+        seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if seen == self._seen:
+            return None
+        if self._offset and (stat.st_ino != self._seen[0] or stat.st_size < self._offset):
+            self._reset()
+        events, self._offset = self._log.read(self._offset)
+        self._seen = seen
+        for event in events:
+            self._take(event)
+            self.count += 1
+        return None
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Started):
+            limit = event.resumed_from
+            self._points = [point for point in self._points if point[0] <= limit]
+            self._evaluations = [point for point in self._evaluations if point[0] <= limit]
+            self._last, self._total, self.ending = None, event.total_steps, None
+            self.started_at = self.count
+        elif isinstance(event, Step):
+            self._last, self._total = event, event.total_steps
+            if event.loss is not None:
+                self._points.append((event.step, event.loss))
+        elif isinstance(event, Evaluated):
+            self._evaluations.append((event.step, event.loss))
+        elif isinstance(event, FINAL):
+            self.ending, self.ended_at = event, self.count
+
+    def facts(self) -> Facts:
+        """The run so far."""
+        last, ending = self._last, self.ending
+        step = last.step if last else self._points[-1][0] if self._points else 0
+        seconds = last.elapsed_s if last else 0.0
+        if isinstance(ending, (Finished, Stopped)):
+            step, seconds = ending.step, ending.seconds
+        return Facts(
+            step=step,
+            total_steps=self._total,
+            seconds=seconds,
+            eta_s=last.eta_s if last and ending is None else None,
+            loss=self._points[-1][1] if self._points else None,
+            scores=self._scores(),
+            curve=thin(self._points, CURVE_POINTS),
+            ending=ending,
+        )
+
+    def _scores(self) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        if isinstance(self.ending, Finished) and self.ending.loss is not None:
+            scores["train_loss"] = self.ending.loss
+        if self._evaluations:
+            scores["eval_loss"] = self._evaluations[-1][1]
+        if isinstance(self.ending, Finished) and self.ending.eval_loss is not None:
+            scores["eval_loss"] = self.ending.eval_loss
+        return scores

@@ -1,0 +1,48 @@
+"""The only thing that lives as long as the server: its folder, its runs and its chat."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.jobs.jobs import Jobs
+from trainer.jobs.place import locate_data
+from trainer.jobs.work import Run, run_sft
+
+if TYPE_CHECKING:
+    from trainer.chat.engine import ChatEngine
+
+
+class Workspace:
+    """Everything of one server below the folder `root`.
+
+    `trust_remote_code` is the word of the person at the terminal; no page can give it. `run` trains (tests put a quick
+    one in its place).
+    """
+
+    def __init__(self, root: Path, *, trust_remote_code: bool = False, run: Run = run_sft) -> None:
+        self.root = root.resolve()
+        self.trust_remote_code = trust_remote_code
+        self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
+
+    @property
+    def saves(self) -> Path:
+        """Where the runs lie."""
+        return self.jobs.saves
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder of this workspace, or the one that comes with the program."""
+        return Path(locate_data("data", self.root))
+
+    @cached_property
+    def chat(self) -> ChatEngine:
+        """The chat, made when it is first asked for."""
+        from trainer.chat.engine import ChatEngine
+
+        return ChatEngine()
+
+    def close(self) -> None:
+        """Stops a run of this server, which keeps its checkpoint; what waits goes on at the next start."""
+        self.jobs.close()
