@@ -18,7 +18,7 @@ from trainer.errors import Sentence, UserError, Values, sentences
 from trainer.options import options
 
 LANGUAGES = {"en": "English", "zh": "中文", "ru": "Русский", "ko": "한국어", "ja": "日本語"}
-AREAS = ("options", "page", "train", "runs", "chat", "errors")
+AREAS = ("options", "page", "train", "live", "runs", "chat", "errors")
 LOCALES = Path(__file__).parent / "locales"
 
 

@@ -1,0 +1,124 @@
+"""The run panel on the page: its components, its timers, and what its buttons do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from trainer.errors import UserError
+from trainer.jobs.jobs import Jobs
+from webui.i18n import say
+from webui.watch import Look, View, act, look, show
+
+TICK_S = 1.0
+# While nothing is on, a page looks this often whether another one has started something.
+LOOKOUT_S = 10.0
+
+# Events that fire by themselves or every second must not paint progress over the page, nor wait for one another.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+
+# Buttons are drawn with the panel; one listener hands their act and run to Python. A pressed one answers at once, and
+# the next drawing puts it right. Scrolled strips stay at their newest end unless the person scrolled back.
+SCRIPT = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-act]');
+  if (!button || button.getAttribute('aria-disabled') === 'true') return;
+  const { act, id, busy } = button.dataset;
+  if (act === 'chat') return trigger('select', { act, id });
+  if (busy) button.textContent = busy;
+  button.setAttribute('aria-disabled', 'true');
+  trigger('click', { act, id });
+});
+element.addEventListener('scroll', (event) => {
+  const box = event.target;
+  box.tbAway = box.scrollWidth - box.clientWidth - box.scrollLeft > 40 || box.scrollHeight - box.clientHeight - box.scrollTop > 40;
+}, true);
+watch('value', () => {
+  for (const box of element.querySelectorAll('.tb-strip-cards, .tb-log')) {
+    if (box.tbAway) continue;
+    if (box.matches('.tb-log')) box.scrollTop = box.scrollHeight; else box.scrollLeft = box.scrollWidth;
+  }
+});
+"""
+
+
+class RunPanel:
+    """Built once, inside the column that shows what happens.
+
+    `outputs` with `started(view, run, lang)` let another part (the Start button, the runs drawer) put a run on show.
+    `head.select` fires when the person wants to chat with a run: its event data hold the run's `id`.
+    """
+
+    def __init__(self, jobs: Jobs, language: gr.Dropdown) -> None:
+        self._jobs = jobs
+        self._language = language
+        with gr.Column(elem_id="run"):
+            self.head = gr.HTML(elem_id="run-head", apply_default_css=False, js_on_load=SCRIPT)
+            self.body = gr.HTML(elem_id="run-body", apply_default_css=False, js_on_load=SCRIPT)
+            with gr.Accordion(say("live.log"), open=False, elem_id="say-live-log") as drawer:
+                self.log = gr.HTML(elem_id="run-log", apply_default_css=False, js_on_load=SCRIPT)
+        self.view = gr.State(View())
+        self.timer = gr.Timer(TICK_S, active=False)
+        self._lookout = gr.Timer(LOOKOUT_S)
+        self._listen(drawer)
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.view, self._language]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `started` fills."""
+        return [self.view, self.head, self.body, self.log, self.timer]
+
+    def attach(self, loaded: Callable[..., Any]) -> None:
+        """Shows the run that is on, or the newest, when the page is loaded: `loaded` registers a listener for that."""
+        loaded(self._refresh, self.inputs, self.outputs, **QUIET)
+
+    def started(self, view: View, run: str, lang: str) -> list[Any]:
+        """Values of `outputs` that show a run, or its place in the queue. Raises UserError for an unknown one."""
+        return self._values(view, show(self._jobs, view, run), lang)
+
+    def _listen(self, drawer: gr.Accordion) -> None:
+        for event in (self.timer.tick, self._lookout.tick, self._language.change):
+            event(self._refresh, self.inputs, self.outputs, **QUIET)
+        self.head.click(self._act, self.inputs, self.outputs, **QUIET)
+        drawer.expand(self._open_log, self.inputs, self.outputs, **QUIET)
+        drawer.collapse(self._close_log, self.inputs, self.outputs, **QUIET)
+
+    def _refresh(self, view: View, lang: str) -> list[Any]:
+        return self._values(view, view, lang)
+
+    def _act(self, view: View, lang: str, event: gr.EventData) -> list[Any]:
+        return self._values(view, act(self._jobs, view, *act_of(event)), lang)
+
+    def _open_log(self, view: View, lang: str) -> list[Any]:
+        return self._values(view, replace(view, log_open=True), lang)
+
+    def _close_log(self, view: View, lang: str) -> list[Any]:
+        return self._values(view, replace(view, log_open=False), lang)
+
+    def _values(self, before: View, view: View, lang: str) -> list[Any]:
+        """The view after a look, what has to be drawn anew, and the timer when it has to start or to end."""
+        seen: Look = look(self._jobs, view, lang, time.time())
+        drawn = [gr.skip() if html is None else html for html in (seen.head, seen.body, seen.log)]
+        same = seen.view.ticking == before.ticking
+        return [seen.view, *drawn, gr.skip() if same else gr.Timer(active=seen.view.ticking)]
+
+
+def act_of(event: gr.EventData) -> tuple[str, str]:
+    """The act and the run of a pressed button; a page can send anything, so anything else becomes empty text."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return str(data.get("act", "")), str(data.get("id", ""))
+
+
+def chosen_run(jobs: Jobs, event: gr.EventData) -> str:
+    """The id of an existing run that a button named, or "" when there is none."""
+    try:
+        return jobs.get(act_of(event)[1]).id
+    except UserError:
+        return ""

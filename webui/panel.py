@@ -1,0 +1,257 @@
+"""The upper part of the run panel as HTML: what is on, how far it is, how it ended, what waits. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import NamedTuple
+
+from trainer.config import RunConfig
+from trainer.errors import Sentence, Values
+from trainer.events import Failed, Finished, Stopped
+from webui.i18n import say, say_sentence
+from webui.story import Story
+from webui.words import clock, count
+
+LIVE = ("starting", "running", "stopping")
+RESUMABLE = ("stopped", "failed", "interrupted")
+
+
+class Waiting(NamedTuple):
+    """A run in the queue. `starts_in` is the likely time until it begins in seconds, None when nobody can know."""
+
+    id: str
+    name: str
+    starts_in: float | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that the panel shows of one run.
+
+    `trouble` is a sentence, in the page's language, about what the person has just tried. `elsewhere` is the name and id
+    of a run that is on while this one is shown.
+    """
+
+    id: str
+    name: str
+    state: str
+    config: RunConfig
+    story: Story
+    queue: tuple[Waiting, ...] = ()
+    trouble: tuple[str, str] = ("", "")
+    elsewhere: tuple[str, str] = ("", "")
+
+
+def empty(lang: str, queue: tuple[Waiting, ...] = (), trouble: tuple[str, str] = ("", "")) -> str:
+    """The panel before there is a run."""
+    return (
+        f'<section class="tb-run tb-empty" data-state="none"><h3>{text("empty.title", lang)}</h3>'
+        f"<p>{text('empty.text', lang)}</p>{_trouble(trouble)}{_queue(queue, lang)}</section>"
+    )
+
+
+def head(scene: Scene, lang: str, now: float, acts: int = 0) -> str:
+    """State, progress, times, the sentence for this state, and the buttons. `now` in seconds since the epoch.
+
+    `acts` makes every drawing after a press a new one, so that the pressed button is drawn again, too.
+    """
+    state = scene.state
+    return (
+        f'<section class="tb-run" data-state="{escape(state)}" data-run="{escape(scene.id)}" data-acts="{acts}">'
+        f'<div class="tb-title"><span class="tb-state tb-is-{escape(state)}"><i class="tb-dot"></i>'
+        f"{text(f'state.{state}', lang)}</span>"
+        f'<span class="tb-name" title="{escape(scene.id)}">{escape(scene.name)}</span>{_buttons(scene, lang)}</div>'
+        f"{_bar(scene, lang)}{_counts(scene, lang, now)}"
+        f'<div class="tb-said" role="status">{_sentence(scene, lang)}</div>'
+        f"{_trouble(scene.trouble)}{_elsewhere(scene, lang)}{_queue(scene.queue, lang)}</section>"
+    )
+
+
+def spoken(code: str, values: Values, lang: str) -> Sentence:
+    """The sentence for a code. A log written by another version may hold a code or values that this one does not know."""
+    try:
+        return say_sentence(code, values, lang)
+    except (KeyError, IndexError, ValueError):
+        facts = ", ".join(f"{name} {value}" for name, value in values.items())
+        return Sentence(f"{code} ({facts})" if facts else code)
+
+
+def text(key: str, lang: str, **values: object) -> str:
+    """A text of the run panel, escaped."""
+    return escape(say(f"live.{key}", lang, **values))
+
+
+def button(act: str, label: str, run: str, *, why_not: str = "", busy: str = "", kind: str = "") -> str:
+    """A button that `live.SCRIPT` listens to; `busy` is what it says as soon as it is pressed.
+
+    One that cannot be pressed keeps the focus and says why, to the keyboard and to screen readers, too.
+    """
+    off = (
+        f' aria-disabled="true" data-why="{escape(why_not)}" aria-description="{escape(why_not)}"'
+        if why_not
+        else ""
+    )
+    then = f' data-busy="{escape(busy)}"' if busy else ""
+    return (
+        f'<button type="button" class="tb-button {kind}" data-act="{act}" data-id="{escape(run)}"{then}{off}>'
+        f"{escape(label)}</button>"
+    )
+
+
+def _buttons(scene: Scene, lang: str) -> str:
+    state = scene.state
+    stop_text = say("live.stopping" if state == "stopping" else "live.stop", lang)
+    why_no_stop = "" if state in ("starting", "running") else say(_why_no_stop(state), lang)
+    why_no_resume = "" if state in RESUMABLE else say(_why_no_resume(state), lang)
+    return (
+        '<span class="tb-buttons">'
+        + button("stop", stop_text, scene.id, why_not=why_no_stop, busy=say("live.stopping", lang))
+        + button(
+            "resume",
+            say("live.resume", lang),
+            scene.id,
+            why_not=why_no_resume,
+            busy=say("live.resuming", lang),
+        )
+        + "</span>"
+    )
+
+
+def _why_no_stop(state: str) -> str:
+    return "live.why.stopping" if state == "stopping" else "live.why.not_on"
+
+
+def _why_no_resume(state: str) -> str:
+    return {"finished": "live.why.complete", "queued": "live.why.waits"}.get(state, "live.why.is_on")
+
+
+def _progress(scene: Scene) -> tuple[int, int]:
+    """Steps done and steps in all; 0 in all while nobody knows."""
+    story, ending = scene.story, scene.story.final
+    total = story.last.total_steps if story.last else story.started.total_steps if story.started else 0
+    done = story.last.step if story.last else story.started.resumed_from if story.started else 0
+    if isinstance(ending, (Finished, Stopped)):
+        done = ending.step
+    return done, max(total, done)
+
+
+def _bar(scene: Scene, lang: str) -> str:
+    done, total = _progress(scene)
+    waits = scene.state == "starting" or (scene.state == "running" and not total)
+    share = 100.0 if scene.state == "finished" else 100.0 * done / total if total else 0.0
+    return (
+        f'<div class="tb-bar{" tb-unknown" if waits else ""}" role="progressbar" aria-label="{text("progress", lang)}" '
+        f'aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}"><div style="width:{share:.1f}%"></div></div>'
+    )
+
+
+def _counts(scene: Scene, lang: str, now: float) -> str:
+    story = scene.story
+    done, total = _progress(scene)
+    facts = [text("step", lang, step=count(done, lang), total=count(total, lang) if total else "–")]
+    if story.last:
+        facts.append(text("epoch", lang, epoch=f"{story.last.epoch:.2f}".rstrip("0").rstrip(".")))
+    facts.append(text("elapsed", lang, time=clock(_elapsed(scene, now))))
+    if scene.state in LIVE and story.last:
+        facts.append(text("left", lang, time=clock(max(0.0, story.last.eta_s - (now - story.last.at)))))
+    return f'<div class="tb-counts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
+
+
+def _elapsed(scene: Scene, now: float) -> float:
+    """Seconds of training: as the ending says, or as the last step says plus what has passed since."""
+    story = scene.story
+    if isinstance(story.final, (Finished, Stopped)):
+        return story.final.seconds
+    if story.last:
+        return story.last.elapsed_s + (max(0.0, now - story.last.at) if scene.state in LIVE else 0.0)
+    return max(0.0, now - story.started.at) if story.started and scene.state in LIVE else 0.0
+
+
+def _sentence(scene: Scene, lang: str) -> str:
+    """What there is to say about the state, with the buttons that lead on."""
+    state, ending = scene.state, scene.story.final
+    if state == "finished" and isinstance(ending, Finished):
+        return _finished(scene, ending, lang)
+    if state == "stopped" and isinstance(ending, Stopped):
+        key = "said.stopped" if ending.path else "said.stopped_empty"
+        said = text(key, lang, step=count(ending.step, lang), time=clock(ending.seconds), path=ending.path)
+        return f"<p>{said}</p>{_lead_on(scene, lang) if ending.path else ''}"
+    if state == "failed" and isinstance(ending, Failed):
+        sentence = spoken(ending.code, ending.values, lang)
+        return f'<div class="tb-problem"><b>{escape(sentence.text)}</b><p>{escape(sentence.hint)}</p></div>'
+    if state == "interrupted":
+        saved = scene.story.saved
+        key = "said.interrupted" if saved else "said.interrupted_early"
+        return f"<p>{text(key, lang, step=count(saved.step if saved else 0, lang))}</p>"
+    if state in ("queued", "starting", "stopping"):
+        return f"<p>{text(f'said.{state}', lang)}</p>"
+    return ""
+
+
+def method_name(config: RunConfig, lang: str) -> str:
+    """`LoRA r8`, or full fine-tuning."""
+    if config.method.finetuning_type == "lora":
+        return say("live.method.lora", lang, rank=config.lora.lora_rank)
+    return say("live.method.full", lang)
+
+
+def _finished(scene: Scene, ending: Finished, lang: str) -> str:
+    config = scene.config
+    said = say(
+        "live.said.finished",
+        lang,
+        method=method_name(config, lang),
+        model=config.model.model_name_or_path,
+        data=", ".join(config.data.dataset),
+        steps=count(ending.step, lang),
+        time=clock(ending.seconds),
+    )
+    losses = []
+    if ending.loss is not None:
+        losses.append(say("live.said.loss", lang, loss=f"{ending.loss:.3f}"))
+    if ending.eval_loss is not None:
+        losses.append(say("live.said.eval_loss", lang, loss=f"{ending.eval_loss:.3f}"))
+    place = f'{text("said.lies_in", lang)} <code class="tb-path">{escape(ending.path)}</code>'
+    return f"<p>{escape(' '.join([said, *losses]))}<br>{place}</p>{_lead_on(scene, lang)}"
+
+
+def _lead_on(scene: Scene, lang: str) -> str:
+    return f'<p class="tb-lead">{button("chat", say("live.chat", lang), scene.id, kind="tb-primary")}</p>'
+
+
+def _trouble(trouble: tuple[str, str]) -> str:
+    sentence, hint = trouble
+    if not sentence:
+        return ""
+    return f'<div class="tb-problem" role="alert"><b>{escape(sentence)}</b><p>{escape(hint)}</p></div>'
+
+
+def _elsewhere(scene: Scene, lang: str) -> str:
+    run, name = scene.elsewhere
+    if not run:
+        return ""
+    show = button("show", say("live.show", lang), run)
+    return f'<div class="tb-elsewhere"><span>{text("elsewhere", lang, name=name)}</span>{show}</div>'
+
+
+def _queue(queue: tuple[Waiting, ...], lang: str) -> str:
+    if not queue:
+        return ""
+    rows = "".join(_queued(place, waiting, lang) for place, waiting in enumerate(queue, 1))
+    return f'<div class="tb-queue"><b>{text("queue", lang)}</b><ol>{rows}</ol></div>'
+
+
+def _queued(place: int, waiting: Waiting, lang: str) -> str:
+    if waiting.starts_in is None:
+        when = text("starts_after", lang)
+    else:
+        when = text("starts_in", lang, time=clock(waiting.starts_in))
+    up = say("live.why.is_next", lang) if place == 1 else ""
+    return (
+        f'<li><span class="tb-name" title="{escape(waiting.id)}">{escape(waiting.name)}</span>'
+        f"<span>{when}</span>"
+        + button("move_up", say("live.move_up", lang), waiting.id, why_not=up)
+        + button("cancel", say("live.cancel", lang), waiting.id)
+        + "</li>"
+    )
