@@ -19,6 +19,7 @@ from trainer.options import options
 from trainer.paths import MODELS
 
 Kind = Literal["chat", "base", "vision"]
+KINDS: tuple[Kind, ...] = ("chat", "base", "vision")
 PRESETS = ("quick", "balanced", "thorough")
 
 
@@ -55,15 +56,18 @@ def _read() -> dict[str, Any]:
 def entries() -> tuple[Entry, ...]:
     """Every model of the catalogue, in the order of the page's menu; the built-in one first."""
     proposed = _read()["proposals"]
-    return tuple(
-        Entry(
-            name, *(ids if isinstance(ids, list) else (ids, ids)), template=group["template"],
-            family=group["family"], kind=kind, folder=group.get("folder", ""), proposals=proposed.get(name, {}),
-        )
-        for group in _read()["families"]
-        for kind in ("chat", "base", "vision")
-        for name, ids in group.get(kind, {}).items()
-    )  # fmt: skip
+    found = []
+    for group in _read()["families"]:
+        for kind in KINDS:
+            for name, ids in group.get(kind, {}).items():
+                huggingface, modelscope = ids if isinstance(ids, list) else (ids, ids)
+                found.append(
+                    Entry(
+                        name, huggingface, modelscope, group["template"], group["family"], kind,
+                        group.get("folder", ""), proposed.get(name, {}),
+                    )
+                )  # fmt: skip
+    return tuple(found)
 
 
 def find(name_or_path: str) -> Entry | None:

@@ -1,0 +1,263 @@
+"""One loaded base with any number of adapters, or two models, and everybody who talks to them.
+
+Several pages share an engine. It answers one request at a time (a request may have several sides and, in `answers`, many
+questions); who comes second waits. Conversations live with the callers: nothing of them stays here.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trainer.chat.request import Chunk, Mode, Request
+from trainer.errors import UserError
+from trainer.events import Note
+
+if TYPE_CHECKING:
+    from trainer.chat.prompt import Task
+    from trainer.chat.sides import Side
+
+State = Literal["empty", "loading", "ready", "generating"]
+# How long a second caller waits for the answer before its own, in seconds.
+PATIENCE_S = 120.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is loaded. `sides` are the names of the voices ("base", "tuned"); `context` counts tokens."""
+
+    model: str
+    checkpoints: tuple[str, ...]
+    mode: Mode
+    sides: tuple[str, ...]
+    device: str
+    dtype: str
+    context: int
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass
+class _Ticket:
+    """One caller's place: its wish to stop, and its answers as they come. None in `out` is the end of all answers."""
+
+    owner: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    out: queue.SimpleQueue[tuple[int, Chunk] | UserError | None] = field(default_factory=queue.SimpleQueue)
+
+
+class ChatEngine:
+    """Loads, answers, stops, unloads; safe to call from any thread. torch is imported with the first load."""
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._changed = threading.Condition()
+        self._state: State = "empty"
+        self._sides: tuple[Side, ...] = ()
+        self._loaded: Loaded | None = None
+        self._tickets: list[_Ticket] = []
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What is loaded, None while the engine is empty or loading."""
+        return self._loaded
+
+    def load(
+        self,
+        model: str,
+        adapters: Sequence[str] = (),
+        mode: Mode = "base",
+        *,
+        template: str = "",
+        hub: str = "huggingface",
+        trust_remote_code: bool = False,
+        attention: str = "sdpa",
+    ) -> Loaded:
+        """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
+
+        `adapters` are folders with adapters, which act together, or one folder with a whole tuned model. `mode` says who
+        answers: "base", "tuned", or "compare" for both. Weights are fp32 on a CPU and in the GPU's half precision there.
+        Raises UserError for a model or checkpoint that cannot be used, for too little memory (the old model is gone by
+        then), and while the engine loads or answers.
+        """
+        self._take("loading")
+        try:
+            # Mistakes in names must not cost the model that is loaded.
+            from trainer.chat.sides import Loader, notes, plan
+            from trainer.model.catalog import resolve
+
+            base = resolve(model, hub)
+            wanted = plan(base, [Path(each) for each in adapters], mode)
+            self._drop()
+            loader = Loader(template, trust_remote_code, attention)
+            self._sides = loader.load(wanted, mode)
+            self._loaded = Loaded(
+                model, tuple(adapters) if mode != "base" else (), mode,
+                tuple(side.name for side in self._sides), loader.device.type, str(loader.dtype).removeprefix("torch."),
+                min(side.context for side in self._sides), tuple(notes(model, base, wanted.adapters)),
+            )  # fmt: skip
+            return self._loaded
+        except MemoryError:
+            self._drop()
+            raise UserError("chat_memory", reason="loading") from None
+        finally:
+            self._settle()
+
+    def unload(self) -> None:
+        """Stops what is being answered and gives all memory back. Raises UserError while a model is being loaded."""
+        self.stop()
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._state != "generating", self._patience_s):
+                raise UserError("chat_busy")
+        self._take("loading")
+        try:
+            self._drop()
+        finally:
+            self._settle()
+
+    def stop(self, owner: str = "") -> None:
+        """Ends the answers of one owner after the token at hand, those that still wait too; without owner, everybody's."""
+        with self._changed:
+            for ticket in self._tickets:
+                if not owner or ticket.owner == owner:
+                    ticket.stop.set()
+            self._changed.notify_all()
+
+    def stream(self, request: Request) -> Iterator[Chunk]:
+        """The answers of all sides as they grow; each side ends with a chunk that is `done`.
+
+        A slow caller gets fewer and longer steps. Closing the iterator stops the answer. Raises UserError at once
+        when nothing is loaded or the message cannot be answered, and while iterating when the model fails.
+        """
+        return self._latest(self._begin([request]))
+
+    def answers(self, requests: Sequence[Request]) -> list[dict[str, Chunk]]:
+        """The final chunks of all sides for each request, answered in batches. Raises UserError as `stream` does."""
+        found: list[dict[str, Chunk]] = [{} for _ in requests]
+        for number, chunk in self._each(self._begin(requests)):
+            if chunk.done:
+                found[number][chunk.side] = chunk
+        return found
+
+    def _begin(self, requests: Sequence[Request]) -> _Ticket:
+        """Waits for its turn and starts answering in a thread of its own."""
+        ticket = _Ticket(requests[0].owner if requests else "")
+        with self._changed:
+            self._tickets.append(ticket)
+        try:
+            self._wait_for_turn(ticket)
+        except BaseException:
+            self._forget(ticket)
+            raise
+        try:
+            from trainer.chat.prompt import prepare
+
+            tasks = prepare(self._sides, requests)
+            sides = self._sides
+            threading.Thread(target=self._work, args=(ticket, sides, tasks), name="chat", daemon=True).start()
+        except BaseException:
+            self._forget(ticket)
+            self._settle()
+            raise
+        return ticket
+
+    def _wait_for_turn(self, ticket: _Ticket) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._state != "generating" or ticket.stop.is_set(), self._patience_s
+            )
+            if self._state != "ready":
+                code = {"empty": "chat_empty", "loading": "chat_loading", "generating": "chat_busy"}[
+                    self._state
+                ]
+                raise UserError(code)
+            self._state = "generating"
+
+    def _work(self, ticket: _Ticket, sides: tuple[Side, ...], tasks: list[Task]) -> None:
+        problem: UserError | None = None
+        try:
+            from trainer.chat.prompt import run
+
+            run(sides, tasks, ticket.stop, lambda number, chunk: ticket.out.put((number, chunk)))
+        except UserError as error:
+            problem = error.with_traceback(None)
+        except BaseException as error:
+            problem = _explain(error)
+        finally:
+            # The frames of this thread must not keep an unloaded model alive.
+            del sides, tasks
+            self._forget(ticket)
+            self._settle()
+            if problem:
+                ticket.out.put(problem)
+            ticket.out.put(None)
+
+    def _each(self, ticket: _Ticket) -> Iterator[tuple[int, Chunk]]:
+        try:
+            while (item := ticket.out.get()) is not None:
+                if isinstance(item, UserError):
+                    raise item
+                yield item
+        finally:
+            ticket.stop.set()
+
+    def _latest(self, ticket: _Ticket) -> Iterator[Chunk]:
+        """One request's chunks without those that newer ones of their side have overtaken."""
+        try:
+            over = False
+            while not over:
+                items = [ticket.out.get()]
+                while not ticket.out.empty():
+                    items.append(ticket.out.get())
+                newest: dict[str, Chunk] = {}
+                for item in items:
+                    if isinstance(item, UserError):
+                        raise item
+                    if item is not None:
+                        newest[item[1].side] = item[1]
+                yield from newest.values()
+                over = items[-1] is None
+        finally:
+            ticket.stop.set()
+
+    def _take(self, state: State) -> None:
+        with self._changed:
+            if self._state in ("loading", "generating"):
+                raise UserError("chat_loading" if self._state == "loading" else "chat_busy")
+            self._state = state
+
+    def _settle(self) -> None:
+        with self._changed:
+            self._state = "ready" if self._sides else "empty"
+            self._changed.notify_all()
+
+    def _forget(self, ticket: _Ticket) -> None:
+        with self._changed:
+            if ticket in self._tickets:
+                self._tickets.remove(ticket)
+
+    def _drop(self) -> None:
+        held = bool(self._sides)
+        self._sides, self._loaded = (), None
+        if held:
+            from trainer.chat.memory import give_back
+
+            give_back()
+
+
+def _explain(error: BaseException) -> UserError:
+    """The sentence for what broke an answer; the log keeps the rest."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return UserError("chat_memory", reason=reason)
+    _log.error("an answer failed", exc_info=error)
+    return UserError("chat_failed", reason=reason)

@@ -1,0 +1,83 @@
+"""Whether a model fits into memory, before it is loaded, and giving memory back afterwards."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import torch
+
+from trainer.errors import UserError
+from trainer.model.catalog import weight_files
+
+# Bytes per number in a safetensors header: https://github.com/huggingface/safetensors#format
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+# Room for activations and the cache of keys and values, which grow with the conversation.
+_SPARE = 1.15
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def needed_bytes(folders: Sequence[Path], dtype: torch.dtype) -> int:
+    """Memory in bytes that the weights of all these model or adapter folders take in `dtype`, with some room."""
+    numbers = sum(_stored(file, dtype.itemsize) for folder in folders for file in weight_files(folder))
+    return int(numbers * _SPARE)
+
+
+def _stored(file: Path, itemsize: int) -> int:
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    total = 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            begin, end = tensor["data_offsets"]
+            # Floating-point weights are converted; everything else stays as it is stored.
+            total += (end - begin) * itemsize // _BYTES.get(tensor["dtype"], itemsize)
+    return total
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory in bytes that can still be taken on a device: what a run in this process holds does not count."""
+    if device.type == "cuda":
+        # What torch has set aside and does not use can be taken without asking the driver.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    return min(psutil.virtual_memory().available, _left_in_container())
+
+
+def _left_in_container() -> int:
+    """What a container's own limit leaves; the machine's figures know nothing of it."""
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return sys.maxsize
+    return limit - used + int(stat.get("inactive_file", 0))
+
+
+def require_room(folders: Sequence[Path], device: torch.device, dtype: torch.dtype) -> None:
+    """Raises UserError with both numbers when the weights of `folders` do not fit on `device`."""
+    needed, free = needed_bytes(folders, dtype), free_bytes(device)
+    if needed > free:
+        raise UserError("chat_no_room", needed=_megabytes(needed), free=_megabytes(free), device=device.type)
+
+
+def _megabytes(count: int) -> int:
+    return -(-count // 1_000_000)
+
+
+def give_back() -> None:
+    """Returns memory without owner to the device and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # Small tensors lie in malloc's heap, which keeps what is freed.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

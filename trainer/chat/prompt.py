@@ -1,0 +1,128 @@
+"""From requests to batches of prompts, and from rows of a batch back to the answers of each side."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from trainer.chat.generation import Draw, Progress, Row, generate
+from trainer.chat.request import Chunk, Request, Turn
+from trainer.chat.sides import Side
+from trainer.dataset.rows import Message, message
+from trainer.errors import UserError
+
+# Questions answered at once in `answers`; more cost memory for keys and values.
+MOST_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Task:
+    """One side's part in one request: `number` is the request's place among all that were put together."""
+
+    number: int
+    request: Request
+    side: Side
+    row: Row
+    history: tuple[Turn, ...]
+    left_out: int
+
+    def chunk(self, progress: Progress) -> Chunk:
+        """What the caller sees of the row's progress."""
+        turn = Turn(self.request.question, progress.text)
+        history = (*self.history, turn) if progress.ending else ()
+        return Chunk(
+            self.side.name, progress.text, progress.ending, progress.tokens, progress.tokens_per_s, self.left_out,
+            history,
+        )  # fmt: skip
+
+
+def prepare(sides: Sequence[Side], requests: Sequence[Request]) -> list[Task]:
+    """The prompts of all sides for all requests. Raises UserError for an empty or over-long question."""
+    tasks = []
+    for number, request in enumerate(requests):
+        if not request.question.strip():
+            raise UserError("chat_no_question")
+        seed = secrets.randbits(63) if request.seed is None else request.seed
+        draw = Draw(request.temperature, request.top_p, seed)
+        tasks += [_task(number, request, side, draw) for side in sides]
+    return tasks
+
+
+def _task(number: int, request: Request, side: Side, draw: Draw) -> Task:
+    history = tuple(request.histories.get(side.name, ()))
+    # Half the context may be filled with the past when the answer could be longer than the other half.
+    room = min(request.max_new_tokens, side.context // 2)
+    for left_out in range(len(history) + 1):
+        prompt = side.renderer.prompt(_messages(history[left_out:], request.question), request.system)
+        if len(prompt) + room <= side.context:
+            break
+    most = min(request.max_new_tokens, side.context - len(prompt))
+    if most < 1:
+        raise UserError("chat_question_long", tokens=len(prompt), limit=side.context)
+    return Task(number, request, side, Row(tuple(prompt), side.adapter, draw, most), history, left_out)
+
+
+def _messages(history: Iterable[Turn], question: str) -> list[Message]:
+    said = []
+    for turn in history:
+        said += [message("user", turn.question), message("assistant", turn.answer)]
+    return [*said, message("user", question)]
+
+
+def run(
+    sides: Sequence[Side], tasks: Sequence[Task], stop: threading.Event, report: Callable[[int, Chunk], None]
+) -> None:
+    """Answers all tasks: sides of one model in one batch or in turn, different models at the same time."""
+    by_model: dict[int, list[Task]] = {id(side.model): [] for side in sides}
+    for task in tasks:
+        by_model[id(task.side.model)].append(task)
+
+    def answer(own: list[Task]) -> None:
+        for batch in _batches(own):
+            _answer(batch, stop, report)
+
+    with ThreadPoolExecutor(len(by_model), thread_name_prefix="chat") as pool:
+        running = [pool.submit(answer, own) for own in by_model.values()]
+        for each in running:
+            # When one model fails, the other must not talk on.
+            each.add_done_callback(lambda done: stop.set() if done.exception() else None)
+    for each in running:
+        each.result()
+
+
+def _batches(tasks: Sequence[Task]) -> list[list[Task]]:
+    """One model's tasks, by what can be answered in one pass: few questions of like length, adapters on or off."""
+    longest: dict[int, int] = {}
+    for task in tasks:
+        longest[task.number] = max(longest.get(task.number, 0), len(task.row.prompt))
+    order = sorted(longest, key=lambda number: longest[number])
+    return [
+        batch
+        for start in range(0, len(order), MOST_AT_ONCE)
+        for off in (True, False)
+        if (
+            batch := [
+                task
+                for task in tasks
+                if task.number in order[start : start + MOST_AT_ONCE] and task.side.adapters_off is off
+            ]
+        )
+    ]
+
+
+def _answer(batch: Sequence[Task], stop: threading.Event, report: Callable[[int, Chunk], None]) -> None:
+    side = batch[0].side
+
+    def pass_on(progress: Progress) -> None:
+        task = batch[progress.row]
+        report(task.number, task.chunk(progress))
+
+    if stop.is_set():
+        for row in range(len(batch)):
+            pass_on(Progress(row, "", 0, 0.0, "stopped"))
+        return
+    rows = [task.row for task in batch]
+    generate(side.model, side.tokenizer, rows, side.stop_ids, stop, pass_on, adapters_off=side.adapters_off)

@@ -1,0 +1,198 @@
+"""What is loaded: base, tuned, or both, and on which model each of them answers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from trainer.chat.memory import require_room
+from trainer.chat.request import Mode
+from trainer.dataset.render import Renderer
+from trainer.errors import UserError, Values
+from trainer.events import Note
+from trainer.model.adapter import check_adapter, read_adapter
+from trainer.model.catalog import check_folder, find
+from trainer.model.load import choose_precision, load_model, load_tokenizer
+from trainer.options import DataOptions
+
+TUNED = "tuned"
+# PEFT's word for a row of a mixed batch that no adapter touches.
+UNTOUCHED = "__base__"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One voice. `adapter` names the adapter for its rows in a mixed batch, "" where the model answers as it stands.
+
+    `adapters_off` means that the model's adapters are switched off while this side answers.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    renderer: Renderer
+    stop_ids: frozenset[int]
+    context: int
+    adapter: str = ""
+    adapters_off: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Folders of a load: the base (None when nobody answers with it), adapters on it, or a whole tuned model."""
+
+    base: Path | None
+    adapters: tuple[Path, ...] = ()
+    whole: Path | None = None
+
+
+def plan(base: Path, checkpoints: Sequence[Path], mode: Mode) -> Plan:
+    """Which folders are needed. Raises UserError for a checkpoint that is missing or none, or a mix of kinds."""
+    if mode == "base":
+        return Plan(base)
+    if not checkpoints:
+        raise UserError("chat_no_checkpoint", field="adapter_name_or_path")
+    wholes = [path for path in checkpoints if _is_whole_model(path)]
+    if not wholes:
+        return Plan(base, tuple(checkpoints))
+    if len(checkpoints) > 1:
+        raise UserError("chat_mixed_checkpoints", field="adapter_name_or_path", path=str(wholes[0]))
+    return Plan(base if mode == "compare" else None, whole=wholes[0])
+
+
+def _is_whole_model(path: Path) -> bool:
+    if not path.is_dir():
+        raise UserError("chat_checkpoint_missing", field="adapter_name_or_path", path=str(path))
+    if (path / "adapter_config.json").is_file():
+        read_adapter(path)
+        return False
+    if (path / "config.json").is_file():
+        check_folder(path)
+        return True
+    steps = ", ".join(sorted(each.name for each in path.glob("checkpoint-*"))[:5]) or "—"
+    raise UserError("chat_checkpoint_empty", field="adapter_name_or_path", path=str(path), steps=steps)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How models are loaded: template name (empty: the model's own), trust in code that comes with a model, attention."""
+
+    template: str
+    trust: bool
+    attention: str
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The GPU's own half precision, in which weights are stored anyway; fp32 on a CPU."""
+        return choose_precision("auto").frozen
+
+    def load(self, wanted: Plan, mode: Mode) -> tuple[Side, ...]:
+        """The sides of a plan, base first. Raises UserError when they do not fit into memory, or not together."""
+        apart = mode == "compare" and any(_changes_base(path) for path in wanted.adapters)
+        folders = [path for path in (wanted.base, wanted.whole, *wanted.adapters) if path]
+        require_room([*folders, *([wanted.base] if apart and wanted.base else [])], self.device, self.dtype)
+        if wanted.base is None or not (wanted.adapters or wanted.whole):
+            return (self._side(TUNED if wanted.whole else "base", wanted.whole or wanted.base),)
+        if wanted.whole:
+            return self._side("base", wanted.base), self._side(TUNED, wanted.whole)
+        tuned = self._side(TUNED, wanted.base)
+        model = _attach(tuned.model, wanted.adapters)
+        if mode == "tuned":
+            return (_as(tuned, model),)
+        if apart:
+            return self._side("base", wanted.base), _as(tuned, model)
+        if _mixes(model, tuned.stop_ids):
+            return _as(tuned, model, "base", adapter=UNTOUCHED), _as(tuned, model, adapter=TUNED)
+        return _as(tuned, model, "base", adapters_off=True), _as(tuned, model)
+
+    def _side(self, name: str, path: Path | None) -> Side:
+        assert path is not None
+        tokenizer = load_tokenizer(path, self.trust)
+        renderer = Renderer(tokenizer, self.template, DataOptions())
+        model = (
+            load_model(path, self.dtype, attention=self.attention, trust=self.trust).to(self.device).eval()
+        )
+        model.requires_grad_(False)
+        return Side(name, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
+
+
+def _as(side: Side, model: Any, name: str = TUNED, adapter: str = "", adapters_off: bool = False) -> Side:
+    return Side(
+        name, model, side.tokenizer, side.renderer, side.stop_ids, side.context, adapter, adapters_off
+    )
+
+
+def _attach(model: Any, adapters: Sequence[Path]) -> Any:
+    """The model with all adapters acting at once, under one name where PEFT can join them."""
+    for path in adapters:
+        check_adapter(model, path)
+    names = [TUNED] if len(adapters) == 1 else [f"part-{number}" for number in range(len(adapters))]
+    adapted = PeftModel.from_pretrained(model, str(adapters[0]), adapter_name=names[0])
+    for name, path in zip(names[1:], adapters[1:], strict=True):
+        adapted.load_adapter(str(path), adapter_name=name)
+    if len(names) > 1:
+        # Side by side, the matrices give exactly the sum of the changes.
+        adapted.add_weighted_adapter(names, [1.0] * len(names), TUNED, combination_type="cat")
+        for name in names:
+            adapted.delete_adapter(name)
+    adapted.set_adapter(TUNED)
+    adapted.requires_grad_(False)
+    return adapted.eval()
+
+
+def _changes_base(path: Path) -> bool:
+    """Whether an adapter has trained biases of the base itself: switching it off does not bring those back."""
+    return str(read_adapter(path).get("bias") or "none") != "none"
+
+
+def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
+    """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
+    ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
+    try:
+        with torch.inference_mode():
+            model(input_ids=ids, adapter_names=[UNTOUCHED, TUNED])
+    except (ValueError, NotImplementedError, TypeError):
+        return False
+    return True
+
+
+def _stop_ids(model: Any, tokenizer: Any, renderer: Renderer) -> frozenset[int]:
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    listed = own if isinstance(own, list) else [own]
+    return frozenset(i for i in (*renderer.stop_ids, *listed, tokenizer.eos_token_id) if i is not None)
+
+
+def _context(model: Any) -> int:
+    """The longest sequence in tokens that the model was made for."""
+    config = model.config.get_text_config()
+    return int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+
+
+def notes(model: str, base: Path, adapters: Sequence[Path]) -> Iterator[Note]:
+    """What the person should know of adapters that fit, but whose own record names another base."""
+    for path in adapters:
+        recorded = str(read_adapter(path).get("base_model_name_or_path") or "")
+        if recorded and not _same_model(recorded, model, base):
+            values: Values = {"path": str(path), "base": recorded, "model": model}
+            yield Note(code="adapter_base_differs", values=values, level="warning")
+
+
+def _same_model(recorded: str, model: str, base: Path) -> bool:
+    """Whether two names mean the same model; a folder that was moved keeps its last name."""
+    with contextlib.suppress(OSError):
+        if Path(recorded).resolve() == base.resolve():
+            return True
+    one, other = find(recorded), find(model)
+    if one and other:
+        return one == other
+    return Path(recorded).name.lower() in (base.name.lower(), Path(model).name.lower())
