@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
+from trainer.jobs.workspace import Workspace
 from webui import theme
 from webui.i18n import say
 from webui.tabs import top, train
 
 
-def build(workspace: Any, hub: str = "huggingface") -> gr.Blocks:
+def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
     """The page over a workspace: top bar, tabs, drawer. `hub` is the hub that is chosen at first."""
     with gr.Blocks(title="TuneBoard", analytics_enabled=False, fill_width=True) as page:
         bar = top.build(hub)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
-                train.build(workspace, bar)
+                train.build(page, workspace, bar)
         bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
     return page
 
 
 def launch(
-    workspace: Any, host: str, port: int, auth: tuple[str, str] | None = None, hub: str = "huggingface"
+    workspace: Workspace, host: str, port: int, auth: tuple[str, str] | None = None, hub: str = "huggingface"
 ) -> None:
     """Serves the page until the process is told to end. Raises OSError when the port is taken."""
     page = build(workspace, hub)
     page.queue(default_concurrency_limit=16)
     page.launch(
-        server_name=host, server_port=port, auth=auth, css_paths=[theme.STYLE], theme=theme.theme(),
+        server_name=host, server_port=port, auth=auth, css_paths=theme.STYLES, theme=theme.theme(),
         head=theme.head(), footer_links=[], share=False, quiet=True, ssr_mode=False, show_error=False,
     )  # fmt: skip

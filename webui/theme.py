@@ -10,7 +10,7 @@ import gradio as gr
 from webui.i18n import dictionary
 
 HERE = Path(__file__).parent
-STYLE = HERE / "style.css"
+STYLES = [HERE / "style.css", HERE / "live.css"]
 SCRIPT = HERE / "page.js"
 
 # Gradio's own fonts have no Chinese, Japanese or Korean; the system's have.

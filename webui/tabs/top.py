@@ -10,9 +10,8 @@ import gradio as gr
 from trainer.model import catalog
 from trainer.options import options
 from webui import controls
+from webui.form import CUSTOM
 from webui.i18n import LANGUAGES, say, tagged
-
-CUSTOM = "Custom"
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ def build(hub: str) -> Top:
         known = options()
         model = gr.Dropdown(
             model_choices("en"), value="Sprout", label=known["model_name_or_path"].label,
-            info=known["model_name_or_path"].help, elem_id="o-model_name_or_path",
+            info=known["model_name_or_path"].help, elem_id="o-model_name_or_path", interactive=True,
         )  # fmt: skip
         path = gr.Textbox(
             label=say("page.model_path.label"), info=say("page.model_path.help"), placeholder="models/sprout",
-            elem_id="say-page-model_path", visible=False, max_lines=1,
+            elem_id="say-page-model_path", visible=False, max_lines=1, interactive=True,
         )  # fmt: skip
         method = controls.make(known["finetuning_type"])
         checkpoints = controls.make(known["adapter_name_or_path"])

@@ -3,59 +3,231 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from trainer.errors import UserError
+from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from webui import controls
+from webui import controls, form, marks
+from webui.desk import Desk
 from webui.i18n import say, tagged
-from webui.tabs.top import Top
+from webui.live import RunPanel
+from webui.tabs.top import Top, model_choices
 
-FOLDED = ("lora", "memory", "saving", "evaluation", "learning", "advanced")
+# Events that nobody pressed a button for show no progress: Gradio would walk the whole page for it at each of them.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
-class Train:
-    """The controls of the tab by option name, and its buttons."""
+class Parts:
+    """The components of the left column that are no settings."""
 
-    controls: dict[str, Any]
-    start: gr.Button
+    preset: gr.Radio
+    facts: gr.HTML
+    preview: gr.HTML
+    preset_note: gr.HTML
+    sentence: gr.HTML
+    problems: gr.HTML
+    marks: gr.HTML
+    said: gr.HTML
+    yaml: gr.Textbox
+    token: gr.Textbox
+    page: gr.Number
+    buttons: dict[str, Any]
 
 
-def build(workspace: Any, top: Top) -> Train:
+def build(page: gr.Blocks, workspace: Workspace, top: Top) -> RunPanel:
+    """Draws the tab and wires it. Other tabs put a run on show through the panel."""
+    values = form.proposed("Sprout", "lora")
+    fields = {
+        "model_name_or_path": top.model, "model_path": top.path, "hub": top.hub, "finetuning_type": top.method,
+        "adapter_name_or_path": top.checkpoints, "template": top.template,
+    }  # fmt: skip
     with gr.Row(elem_id="train"):
         with gr.Column(elem_id="decide", scale=5, min_width=320):
-            made = _settings()
-            start = _actions()
+            made, parts = _decide(values)
         with gr.Column(elem_id="happens", scale=6, min_width=320):
-            gr.HTML()
-    return Train(made, start)
+            panel = RunPanel(workspace.jobs, top.language)
+    panel.attach(page.load)
+    _Wiring(Desk(workspace), top, panel, fields | made, parts).listen(page)
+    return panel
 
 
-def _settings() -> dict[str, Any]:
+def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
     made: dict[str, Any] = {}
-    with gr.Column(elem_classes="card"):
-        made |= _panel("data")
-    with gr.Column(elem_classes="card"):
-        made |= _panel("basics")
-    for name in FOLDED:
-        with gr.Accordion(say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"):
-            made |= _panel(name)
-    return made
+    html: dict[str, Any] = {}
+    buttons: dict[str, Any] = {}
+    with gr.Column(elem_classes="card", elem_id="data-card"):
+        gr.HTML(tagged("train.panel.data", "h3"))
+        made |= _fields("data", values)
+        with gr.Row(elem_classes="line"):
+            html["facts"] = gr.HTML(elem_id="facts")
+            buttons["preview"] = _button("preview", size="sm")
+        html["preview"] = gr.HTML(elem_id="preview", js_on_load=_PAGER)
+    with gr.Column(elem_classes="card", elem_id="basics-card"):
+        gr.HTML(tagged("train.panel.basics", "h3"))
+        preset = gr.Radio(
+            [(say(f"train.goal.{name}"), name) for name in form.PRESETS], value="balanced", show_label=False,
+            container=False, elem_id="say-train-goal",
+        )  # fmt: skip
+        html["preset_note"] = gr.HTML(elem_id="goal-note")
+        made |= _fields("basics", values)
+    gr.HTML(_search(), elem_id="search")
+    with gr.Column(elem_classes="folds"):
+        for name in form.FOLDED:
+            with gr.Accordion(say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"):
+                made |= _fields(name, values)
+        with gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"):
+            made["extra"] = gr.Textbox(
+                label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
+                lines=2, elem_id="say-train-extra", interactive=True,
+            )  # fmt: skip
+    with gr.Column(elem_id="actions"):
+        with gr.Row(elem_classes="line"):
+            buttons["start"] = _button("start", variant="primary", size="lg")
+            html["sentence"] = gr.HTML(elem_id="sentence")
+        html["problems"] = gr.HTML(elem_id="problems")
+        with gr.Row(elem_classes="line", elem_id="tools"):
+            buttons["command"] = _button("command", size="sm")
+            buttons["save"] = _button("save", size="sm")
+            buttons["load"] = gr.UploadButton(
+                say("train.load"), file_types=[".yaml", ".yml", ".json"], size="sm", scale=0, elem_id="say-train-load",
+            )  # fmt: skip
+        html["said"] = gr.HTML(elem_id="said")
+    html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
+    with gr.Row(visible=False):
+        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(1)
+    return made, Parts(**html, preset=preset, yaml=yaml, token=token, page=number, buttons=buttons)
 
 
-def _panel(panel: str) -> dict[str, Any]:
-    made = {}
+# `trigger` sends the click to the server; page.js calls these.
+_RESETTER = "window.tuneboard.reset = (name) => trigger('click', { name });"
+_PAGER = "window.tuneboard.turn = (page) => trigger('click', { page });"
+
+
+def _button(name: str, **more: Any) -> gr.Button:
+    return gr.Button(say(f"train.{name}"), elem_id=f"say-train-{name}", scale=0, min_width=80, **more)
+
+
+def _fields(panel: str, values: form.Values) -> dict[str, Any]:
+    names = [name for name, info in options().items() if info.panel == panel]
     with gr.Row(elem_classes="fields"):
-        for name, info in options().items():
-            if info.panel == panel:
-                made[name] = controls.make(info)
-    return made
+        return {name: controls.make(options()[name], values[name]) for name in names}
 
 
-def _actions() -> gr.Button:
-    with gr.Row(elem_id="actions"):
-        start = gr.Button(say("train.start"), variant="primary", elem_id="say-train-start", scale=0)
-        gr.HTML(elem_id="sentence")
-    return start
+def _search() -> str:
+    return (
+        '<div class="find"><input type="search" id="find" autocomplete="off" role="combobox" aria-expanded="false" '
+        'aria-controls="found" data-say-placeholder="train.search" data-say-aria-label="train.search">'
+        '<ul id="found" role="listbox" hidden></ul></div>'
+    )
+
+
+class _Wiring:
+    """Listeners of the Train tab. Every one takes the language, what is proposed now and the form's values."""
+
+    def __init__(self, desk: Desk, top: Top, panel: RunPanel, fields: dict[str, Any], parts: Parts) -> None:
+        self.desk, self.top, self.panel, self.parts = desk, top, panel, parts
+        self.fields = [fields[name] for name in form.NAMES]
+        self.output_dir = fields["output_dir"]
+        self.lists = [fields["dataset"], fields["eval_dataset"], top.checkpoints, top.template]
+        self.proposals = gr.State(form.proposed("Sprout", "lora"))
+        self.found = gr.State(())
+        self.common = [top.language, parts.preset, self.proposals, *self.fields]
+
+    def listen(self, page: gr.Blocks) -> None:
+        top, parts = self.top, self.parts
+        assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
+        every_change = [field.change for field in self.fields]
+        gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
+              assessed, trigger_mode="always_last", **QUIET)  # fmt: skip
+        page.load(None, [self.output_dir], [self.output_dir], js="(name) => name || window.tuneboard.runName()")
+        page.load(self._lists, [top.model, top.method], self.lists, **QUIET)
+        for menu in (top.model, top.method, parts.preset):
+            menu.input(self._propose, self.common, [*self.fields, self.proposals, parts.said], **QUIET)
+        gr.on([top.model.input, top.method.input, top.checkpoints.focus], self._lists, [top.model, top.method],
+              self.lists, **QUIET)  # fmt: skip
+        top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
+        parts.marks.click(self._reset, self.common, self.fields, **QUIET)
+        top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
+        top.language.change(lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET)
+        self._listen_to_buttons()
+
+    def _listen_to_buttons(self) -> None:
+        parts, buttons, told = self.parts, self.parts.buttons, [self.found, self.parts.problems]
+        panel = self.panel
+        buttons["start"].click(
+            self._start, [parts.token, panel.view, *self.common], [*told, self.output_dir, parts.said, *panel.outputs],
+            js="(...given) => window.tuneboard.press(given)", concurrency_limit=None, **QUIET,
+        ).then(None, js="() => window.tuneboard.release()")  # fmt: skip
+        buttons["command"].click(self._command, self.common, [*told, parts.said], **QUIET)
+        buttons["save"].click(self._save, self.common, [*told, parts.yaml], **QUIET).then(
+            None, [parts.yaml], js="(text) => window.tuneboard.download('tuneboard.yaml', text)"
+        )
+        buttons["load"].upload(
+            self._load, [buttons["load"], *self.common], [*told, parts.said, *self.fields, self.proposals], **QUIET
+        )
+
+    def _assess(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        values = form.named(given)
+        look = self.desk.look(values)
+        return [
+            marks.marks(values, proposals, look.unfilled, lang),
+            marks.outlook(values, look, lang),
+            marks.preset(values["model_name_or_path"], values["finetuning_type"], preset, lang),
+            marks.facts(look, lang),
+        ]
+
+    def _propose(self, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
+        values = form.named(given)
+        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        new, kept = form.fill(values, before, after)
+        return [*_updates(new), after, marks.kept(kept, lang)]
+
+    def _reset(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        event: gr.EventData = given[-1]
+        name = event._data.get("name") if isinstance(event._data, dict) else ""
+        return _updates({name: proposals[name]} if name in proposals else {})
+
+    def _lists(self, model: str, method: str) -> list[Any]:
+        lists = self.desk.lists(model, method)
+        return [gr.update(choices=each) for each in (lists.datasets, lists.datasets, lists.checkpoints, lists.templates)]
+
+    def _say_problems(self, lang: str, found: tuple[UserError, ...]) -> str:
+        return marks.problems(found, lang)
+
+    def _start(self, token: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        values = form.named(given)
+        job, problems = self.desk.start(values, token)
+        told = [problems, marks.problems(problems, lang)]
+        if job is None:
+            return [*told, gr.skip(), gr.skip(), *(gr.skip() for _ in self.panel.outputs)]
+        name = self.desk.next_name(values)
+        return [*told, name, "", *self.panel.started(view, job.id, lang)]
+
+    def _command(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        text, problems = self.desk.command(form.named(given))
+        return [problems, marks.problems(problems, lang), marks.command(text, lang) if text else ""]
+
+    def _save(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        text, problems = self.desk.save(form.named(given))
+        return [problems, marks.problems(problems, lang), text or ""]
+
+    def _load(self, path: str, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
+        config, problems = self.desk.load(Path(path))
+        told = [problems, marks.problems(problems, lang)]
+        if config is None:
+            return [*told, "", *_updates({}), gr.skip()]
+        values = form.write(config)
+        if not values["output_dir"]:
+            del values["output_dir"]
+        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        return [*told, marks.notes(form.notes_of(config), lang), *_updates(values), after]
+
+
+def _updates(new: form.Values) -> list[Any]:
+    """An output for each field: a value, or nothing where `new` has none."""
+    return [new[name] if name in new else gr.skip() for name in form.NAMES]

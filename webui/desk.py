@@ -1,0 +1,110 @@
+"""What the buttons of the Train tab do, without gradio: each takes the form's values and returns what to show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trainer.config import RunConfig, read_file, require_training, write_yaml
+from trainer.dataset import templates
+from trainer.dataset.info import load_info
+from trainer.errors import UserError, problems_of
+from trainer.jobs.place import model_folder
+from trainer.jobs.workspace import Workspace
+from webui import form
+from webui.outlook import Look, Outlook
+
+MOST_FILE_KB = 256
+Choice = tuple[str, str]
+
+
+class Lists(NamedTuple):
+    """Choices of menus."""
+
+    datasets: list[str]
+    checkpoints: list[Choice]
+    templates: list[str]
+
+
+class Outcome(NamedTuple):
+    """The answer to a press: a result, or the problems because of which there is none."""
+
+    result: Any
+    problems: tuple[UserError, ...] = ()
+
+
+class Desk:
+    """Everything that is asked on behalf of a form."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._outlook = Outlook(workspace.jobs)
+
+    def look(self, values: Mapping[str, Any]) -> Look:
+        """Rows, steps and time of the run that the values describe."""
+        return self._outlook.look(values)
+
+    def lists(self, model: str, method: str) -> Lists:
+        """What the menus offer now for a model and a method."""
+        return Lists(self._datasets(), self._checkpoints(model, method), list(templates.names()))
+
+    def _datasets(self) -> list[str]:
+        try:
+            return list(load_info(self.workspace.data_dir))
+        except UserError:
+            return []
+
+    def _checkpoints(self, model: str, method: str) -> list[Choice]:
+        found: list[Choice] = []
+        for job in self.workspace.jobs.list():
+            if job.model != model_folder(model) or job.method != method:
+                continue
+            if job.state == "finished":
+                found.append((job.name, str(job.folder.path)))
+            steps = job.folder.checkpoints()
+            found += [(f"{job.name} · {step.name}", str(step)) for step in reversed(steps)]
+        return found
+
+    def next_name(self, values: Mapping[str, Any]) -> str:
+        """The output folder to propose for the next run."""
+        return self.workspace.jobs.propose_name(values["model_name_or_path"], values["finetuning_type"])
+
+    def start(self, values: Mapping[str, Any], token: str) -> Outcome:
+        """Submits the run; its job. The same token gives the same job."""
+        return _try(lambda: self.workspace.jobs.submit(form.read(values), token))
+
+    def command(self, values: Mapping[str, Any]) -> Outcome:
+        """The command line that starts the same run."""
+        return _try(lambda: form.command(_complete(values)))
+
+    def save(self, values: Mapping[str, Any]) -> Outcome:
+        """The settings as a YAML file. A proposed output folder is left out: the next run needs another one."""
+        return _try(lambda: write_yaml(_complete(values)))
+
+    def load(self, path: Path) -> Outcome:
+        """The settings in a file, TuneBoard's own or LLaMA-Factory's."""
+        return _try(lambda: _load(path))
+
+
+def _complete(values: Mapping[str, Any]) -> RunConfig:
+    config = form.read(values)
+    require_training(config)
+    return config
+
+
+def _load(path: Path) -> RunConfig:
+    if path.stat().st_size > MOST_FILE_KB * 1024:
+        raise UserError("page_file_large", name=path.name, most=MOST_FILE_KB)
+    return RunConfig.from_flat(read_file(path))
+
+
+def _try(act: Callable[[], Any]) -> Outcome:
+    try:
+        return Outcome(act())
+    except UserError as error:
+        return Outcome(None, problems_of(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("a press on the page failed")
+        return Outcome(None, (UserError("page_unexpected", reason=type(error).__name__),))

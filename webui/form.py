@@ -1,0 +1,219 @@
+"""The form without its components: values <-> settings, what was changed, what is hidden, the command.
+
+Values are what the controls hold, by option name. Two names more belong to the form alone: `model_path` (used when the
+model menu says `CUSTOM`) and `extra` (any other argument, as JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trainer.config import RunConfig
+from trainer.errors import UserError, UserErrors, problems_of
+from trainer.events import Note
+from trainer.model import catalog
+from trainer.options import OptionInfo, options
+from trainer.values import checked, is_optional, plain_kind
+from webui.controls import show
+
+Values = dict[str, Any]
+CUSTOM = "Custom"
+# Panels of the Train tab that are folded up at first, in their order.
+FOLDED = ("lora", "memory", "saving", "evaluation", "learning", "advanced")
+SHOWN = ("top", "data", "basics", *FOLDED)
+FIELDS: tuple[str, ...] = tuple(name for name, info in options().items() if info.panel in SHOWN)
+NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
+PRESETS = catalog.PRESETS
+# What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
+FIRST_QUESTIONS = ("你是谁？", "Who are you?")
+
+
+def named(given: Sequence[Any]) -> Values:
+    """The controls' values, in the order of `NAMES`, by name."""
+    return dict(zip(NAMES, given, strict=False))
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Option names with values for `RunConfig.from_flat`, what is hidden left out. An emptied box is None."""
+    unused = hidden(values)
+    found = {name: _given(options()[name], values[name]) for name in FIELDS if name in values and name not in unused}
+    if values.get("model_name_or_path") == CUSTOM:
+        found["model_name_or_path"] = str(values.get("model_path") or "").strip()
+    checkpoints = found.get("adapter_name_or_path")
+    if values.get("finetuning_type") == "full" and checkpoints:
+        # Full fine-tuning goes on from a whole model; its runs still lie below the model's own name.
+        folder = Path(found["model_name_or_path"]).name
+        found["output_dir"] = f"saves/{folder}/full/{found.get('output_dir') or ''}"
+        found["model_name_or_path"] = checkpoints[0]
+        del found["adapter_name_or_path"]
+    if values.get("extra"):
+        found["extra"] = values["extra"]
+    return found
+
+
+def _given(info: OptionInfo, value: Any) -> Any:
+    return None if value == "" and plain_kind(info.kind) in (int, float) else value
+
+
+def read(values: Mapping[str, Any]) -> RunConfig:
+    """The settings that the form shows. Raises UserErrors with every problem at once."""
+    found = flat(values)
+    empty = [
+        UserError("option_not_float", field=name, name=name, value="")
+        for name, value in found.items()
+        if value is None and name in FIELDS and not is_optional(options()[name].kind)
+    ]
+    for problem in empty:
+        del found[problem.field]
+    try:
+        config = RunConfig.from_flat(found)
+    except UserError as error:
+        raise UserErrors([*empty, *problems_of(error)]) from error
+    if empty:
+        raise UserErrors(empty)
+    return config
+
+
+def write(config: RunConfig) -> Values:
+    """What the controls hold for these settings."""
+    values = {name: show(info, getattr(getattr(config, info.section), name)) for name, info in _fields()}
+    named = values["model_name_or_path"]
+    known = named in {entry.name for entry in catalog.entries()}
+    values["model_name_or_path"], values["model_path"] = (named, "") if known else (CUSTOM, named)
+    values["extra"] = json.dumps(dict(config.extra), ensure_ascii=False) if config.extra else ""
+    return values
+
+
+def left_out(config: RunConfig) -> list[str]:
+    """Names of settings that the form has no control for and that differ from their defaults."""
+    named = [name for name in config.to_flat() if name not in config.extra]
+    return [name for name in named if name not in FIELDS]
+
+
+def _fields() -> list[tuple[str, OptionInfo]]:
+    return [(name, options()[name]) for name in FIELDS]
+
+
+def proposed(model: str, method: str, preset: str = "balanced") -> Values:
+    """What the page proposes for a model of the catalogue (or `CUSTOM`), a method and a preset."""
+    found: Values = {name: info.form_default for name, info in _fields()}
+    found |= {"learn_prompts": FIRST_QUESTIONS, "finetuning_type": method, "model_name_or_path": model}
+    found |= _known(catalog.proposals(model, method))
+    found |= _known(catalog.presets(model, method).get(preset, {}))
+    values = {name: show(info, found[name]) for name, info in _fields()}
+    return {**values, "model_path": "", "extra": ""}
+
+
+def _known(proposals: Mapping[str, Any]) -> Values:
+    return {name: value for name, value in proposals.items() if name in FIELDS}
+
+
+# What says which run is meant is nobody's change of a setting.
+CHOICES = frozenset(
+    {"model_name_or_path", "model_path", "finetuning_type", "adapter_name_or_path", "hub", "template", "output_dir"}
+)
+
+
+def same(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a control mean the same: 3 and 3.0, nothing and an empty box."""
+    if name not in FIELDS:
+        return str(one or "").strip() == str(other or "").strip()
+    info = options()[name]
+    if (one in ("", None, [])) != (other in ("", None, [])):
+        return False
+    try:
+        return bool(checked(info, _given(info, one)) == checked(info, _given(info, other)))
+    except UserError:
+        return bool(one == other)
+
+
+def changed(values: Mapping[str, Any], proposals: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that a person has set otherwise than the page proposes, hidden ones left out."""
+    unused = hidden(values)
+    return [
+        name
+        for name in NAMES
+        if name in values
+        and name not in CHOICES
+        and name not in unused
+        and not same(name, values[name], proposals[name])
+    ]
+
+
+def hidden(values: Mapping[str, Any]) -> set[str]:
+    """Options whose condition is not met by the other values."""
+    return {
+        name
+        for name, info in _fields()
+        if any(values.get(other) not in allowed for other, allowed in info.when.items() if other in values)
+    }
+
+
+class Filling(NamedTuple):
+    """New values for controls, and the names of those that a person had set and that were left alone."""
+
+    values: Values
+    kept: list[str]
+
+
+def fill(values: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> Filling:
+    """What to put into the form when the proposals change from `before` to `after`."""
+    new: Values = {}
+    kept: list[str] = []
+    for name in NAMES:
+        if name in CHOICES or same(name, before[name], after[name]):
+            continue
+        if same(name, values[name], before[name]):
+            new[name] = after[name]
+        elif not same(name, values[name], after[name]):
+            kept.append(name)
+    return Filling(new, kept)
+
+
+class Change(NamedTuple):
+    name: str
+    before: Any
+    after: Any
+
+
+def preset_changes(model: str, method: str, preset: str) -> list[Change]:
+    """What a preset sets otherwise than the balanced one, in the order of the options."""
+    found = catalog.presets(model, method)
+    usual, chosen = found.get("balanced", {}), found.get(preset, {})
+    return [Change(name, usual[name], chosen[name]) for name in usual if chosen[name] != usual[name]]
+
+
+def command(config: RunConfig) -> str:
+    """A line for a POSIX shell that starts this run, with every text quoted where it must be."""
+    words = ["python", "-m", "trainer", "train"]
+    for name, value in config.to_flat().items():
+        words += [f"--{name}", shlex.quote(_word(name, value))]
+    return " ".join(words)
+
+
+def _word(name: str, value: Any) -> str:
+    if name not in options():
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ("\n" if name == "learn_prompts" else ",").join(value)
+    return str(value)
+
+
+def model_name(values: Mapping[str, Any]) -> str:
+    """What to call the chosen model."""
+    if values.get("model_name_or_path") != CUSTOM:
+        return str(values.get("model_name_or_path") or "")
+    return Path(str(values.get("model_path") or "").strip()).name or CUSTOM
+
+
+def notes_of(config: RunConfig) -> tuple[Note, ...]:
+    """What a person should know after a file was loaded: names read otherwise, and what the form cannot show."""
+    unseen = left_out(config)
+    more = (Note(code="page_left_out", values={"names": ", ".join(unseen)}),) if unseen else ()
+    return (*config.notes, *more)
