@@ -1,0 +1,81 @@
+"""A compiled chat template, and the special tokens that it may write."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.dataset.spans import Said
+from trainer.dataset.templates import FAMILIES
+from trainer.errors import UserError, Values
+
+_MARKED = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+
+class Unusable(Exception):
+    """A conversation that gives nothing to train on: a row's sentence and its values."""
+
+    def __init__(self, code: str, **values: str | int | float) -> None:
+        super().__init__(code)
+        self.code = code
+        self.values: Values = values
+
+
+class ChatTemplate:
+    """A compiled chat template with the tokenizer's special tokens filled in."""
+
+    def __init__(self, source: str, tokens: Mapping[str, Any]) -> None:
+        from jinja2 import TemplateError
+        from transformers.utils import chat_template_utils
+
+        self._marked = bool(_MARKED.search(source))
+        self._tokens = dict(tokens)
+        try:
+            # A compiled copy of our own: transformers keeps the marks of a rendering inside the compiled template,
+            # and its cache shares that among all threads of the process.
+            self._compiled = chat_template_utils._cached_compile_jinja_template(source)
+        except TemplateError as error:
+            raise UserError(
+                "data_template_broken", field="template", reason=str(error), names=", ".join(FAMILIES)
+            ) from None
+        self._lock = threading.Lock()
+
+    def write(self, said: Said, ask: bool) -> str:
+        """The text; `ask` adds the words that open an answer. Raises Unusable when the template refuses."""
+        return self._run(said, ask, [], [])
+
+    def write_marked(self, said: Said) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the characters that the template marks as written by the model."""
+        marks: list[tuple[int, int]] = []
+        return self._run(said, False, [], marks), marks if self._marked else []
+
+    def _run(self, said: Said, ask: bool, blocks: list[str], marks: list[tuple[int, int]]) -> str:
+        try:
+            with self._lock, self._compiled.environment.activate_tracker(blocks, marks):
+                for block in self._compiled.generate(
+                    messages=said, tools=None, documents=None, add_generation_prompt=ask, **self._tokens
+                ):
+                    blocks.append(block)
+        # A template is a small program that came with a model: whatever it trips over is its word against the row.
+        except Exception as error:
+            raise Unusable("row_template_refuses", reason=str(error)[:200] or type(error).__name__) from None
+        return "".join(blocks)
+
+
+def special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """The texts of the special tokens, the longest first."""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return tuple(sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True))
+
+
+def require_tokens(name: str, source: str, tokenizer: Any) -> None:
+    """Raises UserError when a template writes tokens that this tokenizer would take to pieces."""
+    words = set(re.findall(r"<[|｜][^|｜<>]+[|｜]>|<(?:start|end)_of_turn>|\[gMASK\]<sop>", source))
+    known = set(tokenizer.get_vocab())
+    missing = sorted(word for word in words if word not in known and "message" not in word)
+    if not tokenizer.eos_token and "eos_token" in source:
+        missing.append("eos_token")
+    if missing:
+        raise UserError("data_template_tokens", field="template", name=name, tokens=", ".join(missing))

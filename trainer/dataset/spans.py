@@ -1,0 +1,129 @@
+"""Where in the text of a conversation its answers stand, for any chat template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+Said = list[dict[str, str]]
+Render = Callable[[Said, bool], str]
+"""Messages, and whether the words that open an answer are to follow, to the text of the chat template."""
+
+
+class Span(NamedTuple):
+    """Characters `start` to `end` (exclusive) are what the model itself would write in its `answer`-th answer."""
+
+    start: int
+    end: int
+    answer: int
+
+
+def marked_spans(text: str, marks: Sequence[tuple[int, int]], answers: Sequence[str]) -> list[Span] | None:
+    """The spans that the template itself marks, or None when they do not hold the answers one after another.
+
+    A template may mark more than one stretch for an answer (Phi's last end token stands alone).
+    """
+    spans: list[Span] = []
+    current = -1
+    for start, end in marks:
+        following = current + 1
+        if following < len(answers) and answers[following].strip() in text[start:end]:
+            current = following
+        if current < 0:
+            return None
+        spans.append(Span(start, end, current))
+    return spans if current == len(answers) - 1 else None
+
+
+def found_spans(render: Render, said: Said, text: str, end_mark: re.Pattern[str]) -> list[Span] | None:
+    """The spans of a template without marks, or None when its answers cannot be told from the rest.
+
+    An answer begins where the text that asks for it ends, and ends where the text that stays the same under any other
+    answer goes on; a special token that comes directly after it ends the turn and belongs to it. Both are proved on
+    the text itself, so that a template which rewrites earlier answers (as those of reasoning models do) is either
+    followed or not used.
+    """
+    places = [place for place, each in enumerate(said) if each["role"] == "assistant"]
+    bodies = _from_one_skeleton(render, said, text, places)
+    spans: list[Span] = []
+    for count, place in enumerate(places):
+        body = bodies[count] if bodies else _from_own_skeleton(render, said, text, place)
+        if body is None:
+            return None
+        start = _start(render, said[:place], text, body[0])
+        mark = end_mark.match(text, body[1])
+        spans.append(Span(start, mark.end() if mark else body[1], count))
+    in_order = all(one.end <= other.start for one, other in pairwise(spans))
+    return spans if in_order else None
+
+
+def _sentinel(place: int) -> str:
+    """A text that no template reacts to and no row holds: private characters around a number."""
+    return f"\ue0a1\ue0f3{place}\ue0f3\ue0a1"
+
+
+def _with_sentinels(render: Render, said: Said, places: Sequence[int]) -> list[str] | None:
+    """The text between the answers at `places`: one piece more than there are answers."""
+    swapped = [
+        {**each, "content": _sentinel(place)} if place in places else each for place, each in enumerate(said)
+    ]
+    rest = render(swapped, False)
+    pieces: list[str] = []
+    for place in places:
+        before, found, rest = rest.partition(_sentinel(place))
+        if not found:
+            return None
+        pieces.append(before)
+    return [*pieces, rest]
+
+
+def _from_one_skeleton(
+    render: Render, said: Said, text: str, places: Sequence[int]
+) -> list[tuple[int, int]] | None:
+    """All answers at once, for the template that repeats each of them as it is, or trimmed."""
+    pieces = _with_sentinels(render, said, places)
+    if pieces is None:
+        return None
+    bodies: list[tuple[int, int]] = []
+    at = 0
+    for place, before, after in zip(places, pieces, pieces[1:], strict=False):
+        at += len(before)
+        answer = said[place]["content"]
+        if not text.startswith(before, at - len(before)):
+            return None
+        tries = (answer, answer.strip(), answer.lstrip(), answer.rstrip())
+        fitting = next((each for each in tries if text.startswith(each + after, at)), None)
+        if fitting is None:
+            return None
+        bodies.append((at, at + len(fitting)))
+        at += len(fitting)
+    return bodies if at + len(pieces[-1]) == len(text) else None
+
+
+def _from_own_skeleton(render: Render, said: Said, text: str, place: int) -> tuple[int, int] | None:
+    """One answer, for the template that rewrites answers: what stands before and after it whatever it says."""
+    pieces = _with_sentinels(render, said, [place])
+    if pieces is None:
+        return None
+    before, after = pieces
+    end = len(text) - len(after)
+    start = len(before) if text.startswith(before) else -1
+    if start < 0:
+        asked = render(said[:place], True)
+        start = len(asked) if text.startswith(asked) else -1
+    return (start, end) if 0 <= start < end and text.endswith(after) else None
+
+
+def _start(render: Render, before: Said, text: str, body: int) -> int:
+    """Where the model itself begins to write: after the text that asks for the answer.
+
+    That may be before the answer's first word (a blank, an empty thought). It is the first word where the template does
+    not ask in the words that it writes later.
+    """
+    asked = render(before, True)
+    if len(asked) > body or not text.startswith(asked):
+        return body
+    asks = not text[len(asked) : body].strip() or asked != render(before, False)
+    return len(asked) if asks else body
