@@ -13,6 +13,8 @@ from trainer.errors import UserError
 from trainer.events import Event, Finished, Saved, Started, Step, Stopped
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
+from trainer.jobs.place import newest_checkpoint
+from trainer.paths import RunFolder
 
 PATIENCE_S = 120.0
 
@@ -30,6 +32,13 @@ def config(name: str = "", **values: object) -> RunConfig:
     return RunConfig.from_flat(
         {"model_name_or_path": "Sprout", "dataset": "identity", "output_dir": name, **values}
     )
+
+
+def register_data(root: Path) -> None:
+    """A data folder with one dataset, `identity`."""
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "dataset_info.json").write_text('{"identity": {"file_name": "identity.json"}}')
+    (root / "data" / "identity.json").write_text('[{"instruction": "Who are you?", "output": "Momo."}]')
 
 
 def wait(jobs: Jobs, run_id: str, *states: str) -> Job:
@@ -64,7 +73,10 @@ class FakeRun:
         self.configs.append(config)
         folder = Path(config.train.output_dir)
         resumed = config.train.resume_from_checkpoint
-        first = int(Path(resumed).name.removeprefix("checkpoint-")) if resumed else 0
+        newest = (
+            newest_checkpoint(RunFolder(folder)) if resumed == "true" else Path(resumed or "checkpoint-0")
+        )
+        first = int(newest.name.removeprefix("checkpoint-")) if newest else 0
         total = max(config.train.max_steps, 1)
         emit(
             Started(

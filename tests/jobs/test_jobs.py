@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.fake import FakeRun, config, mistake, save_checkpoint, until, wait
+from tests.jobs.fake import FakeRun, config, mistake, register_data, save_checkpoint, until, wait
 from trainer.errors import UserError, UserErrors
 from trainer.events import EventLog, Failed, Finished, Started, Step
 from trainer.jobs.jobs import Jobs
@@ -23,6 +23,7 @@ def run() -> FakeRun:
 
 @pytest.fixture
 def jobs(tmp_path: Path, run: FakeRun) -> Iterator[Jobs]:
+    register_data(tmp_path)
     made = Jobs(tmp_path, run=run)
     yield made
     run.gate.set()
@@ -93,7 +94,7 @@ def test_a_name_from_a_page_stays_in_its_folder(jobs: Jobs, tmp_path: Path, name
         jobs.submit(config(name))
     assert caught.value.field == "output_dir"
     assert jobs.list() == []
-    assert {p.name for p in tmp_path.iterdir()} <= {"queue", "saves"}
+    assert {p.name for p in tmp_path.iterdir()} <= {"queue", "saves", "data"}
 
 
 def test_a_name_through_a_link_is_refused(jobs: Jobs, tmp_path: Path) -> None:
@@ -112,8 +113,10 @@ def test_files_of_settings_name_their_folder_below_saves(jobs: Jobs) -> None:
 
 def test_a_start_without_model_and_data_names_both(jobs: Jobs) -> None:
     with pytest.raises(UserErrors) as caught:
-        jobs.submit(config(model_name_or_path="", dataset=""))
-    assert {problem.field for problem in caught.value.problems} == {"model_name_or_path", "dataset"}
+        jobs.submit(config(model_name_or_path="", dataset="", eval_dataset="nowhere"))
+    fields = {problem.field: problem for problem in caught.value.problems}
+    assert set(fields) == {"model_name_or_path", "dataset", "eval_dataset"}
+    assert "identity" in fields["eval_dataset"].hint
     assert jobs.list() == []
 
 
@@ -177,7 +180,7 @@ def test_stop_leaves_a_checkpoint_and_resume_goes_on_from_it(jobs: Jobs, run: Fa
     run.gate.set()
     jobs.resume(job.id)
     finished = wait(jobs, job.id, "finished")
-    assert run.configs[1].train.resume_from_checkpoint == str(stopped.result)
+    assert run.configs[1].train.resume_from_checkpoint == "true"
     assert [point[0] for point in finished.facts.curve] == [2, 3, 4]
     assert code_of(jobs.resume, job.id) == "run_finished"
 
@@ -190,9 +193,10 @@ def test_resume_passes_over_half_a_checkpoint(jobs: Jobs, run: FakeRun) -> None:
     broken = save_checkpoint(job.folder.path, 6)
     (broken / "trainer_state.json").write_text('{"global_st')
     run.fail = None
-    jobs.resume(job.id)
-    wait(jobs, job.id, "finished")
-    assert run.configs[-1].train.resume_from_checkpoint.endswith("checkpoint-3")
+    assert jobs.get(job.id).result == job.folder.path / "checkpoint-3"
+    resumed = jobs.resume(job.id)
+    assert resumed.state != "failed"
+    assert [point[0] for point in wait(jobs, job.id, "finished").facts.curve] == [4, 5, 6, 7, 8, 9]
 
 
 def test_a_failed_run_says_its_sentence_and_the_next_one_starts(jobs: Jobs, run: FakeRun) -> None:
@@ -256,6 +260,7 @@ def test_a_page_cannot_allow_code_of_a_model(jobs: Jobs, run: FakeRun, tmp_path:
     wait(jobs, job.id, "finished")
     assert not run.configs[-1].model.trust_remote_code
     assert "note_trust" in job.folder.events.read_text()
+    register_data(tmp_path / "other")
     trusting = Jobs(tmp_path / "other", run=run, trust_remote_code=True)
     wait(trusting, trusting.submit(config("b")).id, "finished")
     trusting.close()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import RunConfig, require_training
+from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import EventLog, Note, Stopped
 from trainer.jobs.job import Job, Known
@@ -26,6 +26,7 @@ from trainer.jobs.place import (
     make_new,
     model_folder,
     open_folder,
+    require_usable,
     run_name,
     write_settings,
 )
@@ -71,7 +72,7 @@ class Jobs:
         with self._lock:
             if token and token in self._tokens:
                 return self.get(self._tokens[token])
-            require_training(config)
+            require_usable(config, self.root)
             config = with_trust(config, self._trust)
             with self._queue.changing() as waiting:
                 folder = self._open(config, waiting)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
+from collections.abc import Callable
 
+LOOK_S = 0.1
 # Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
 _IMPORTING = threading.Lock()
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
@@ -42,8 +45,15 @@ def warm_up() -> None:
             importlib.import_module(name)
 
 
-def warm_up_behind() -> threading.Thread:
-    """The same in a thread of its own, for a page that is served already."""
-    thread = threading.Thread(target=warm_up, name="warm-up", daemon=True)
+def warm_up_after(served: Callable[[], bool], greeting: str) -> threading.Thread:
+    """Waits in a thread of its own until the page is served, says so, and only then imports."""
+
+    def wait() -> None:
+        while not served():
+            time.sleep(LOOK_S)
+        print(greeting, flush=True)
+        warm_up()
+
+    thread = threading.Thread(target=wait, name="warm-up", daemon=True)
     thread.start()
     return thread

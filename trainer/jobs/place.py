@@ -7,12 +7,14 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.config import RunConfig, write_yaml
-from trainer.errors import UserError
+from trainer.config import RunConfig, require_training, write_yaml
+from trainer.dataset.info import choose
+from trainer.errors import UserError, UserErrors, problems_of
 from trainer.events import EventLog
 from trainer.jobs.owner import is_busy
 from trainer.paths import DATA, RunFolder, write_atomic
@@ -148,29 +150,45 @@ def newest_checkpoint(folder: RunFolder) -> Path | None:
 
 
 def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
-    """The config with which `folder` is trained: its paths made independent of the working directory, and the newest
-    checkpoint when there is one. Raises UserError when a checkpoint is asked for that does not exist.
+    """The config with which `folder` is trained: its folders as seen from `base`, and from where it goes on.
+
+    A folder in which a run has begun goes on from its newest whole checkpoint, or from the beginning without one.
     """
     wanted = config.train.resume_from_checkpoint
-    newest = newest_checkpoint(folder)
-    if newest:
-        resume = str(newest) if wanted in ("", "true", "True") else wanted
-    elif wanted.lower() == "true":
-        raise UserError("no_checkpoint_yet", field="resume_from_checkpoint", folder=str(folder.path))
-    else:
-        resume = wanted
-    return config.with_values(
+    begun = folder.checkpoints() or folder.trainer_log.exists()
+    own = newest_checkpoint(folder) is not None
+    resume = wanted if wanted and (_resumes_in(folder.path, config) or not own) else "true" if begun else ""
+    settled = config.with_values(
         output_dir=str(folder.path),
+        overwrite_output_dir=False,
         resume_from_checkpoint=resume,
         dataset_dir=locate_data(config.data.dataset_dir, base),
         adapter_name_or_path=tuple(locate(each, base) for each in config.model.adapter_name_or_path),
     )
+    # The notes stand in the log already, since the run was submitted.
+    return replace(settled, notes=())
+
+
+def require_usable(config: RunConfig, base: Path) -> None:
+    """Raises UserErrors with all that keeps a run from being begun: no model, no data, data that is not registered."""
+    problems: list[UserError] = []
+    try:
+        require_training(config)
+    except UserError as error:
+        problems += problems_of(error)
+    for name in ("dataset", "eval_dataset"):
+        try:
+            choose(locate_data(config.data.dataset_dir, base), getattr(config.data, name))
+        except UserError as error:
+            problems.append(UserError(error.code, field=error.field and name, **error.values))
+    if problems:
+        raise UserErrors(problems)
 
 
 def locate_data(name: str, base: Path) -> str:
     """The data folder as seen from `base`; the default one is the program's own where `base` has none."""
     path = base / name
-    return str(DATA if name == "data" and not path.is_dir() else path)
+    return str(DATA if name == "data" and not path.is_dir() else path if path.is_dir() else name)
 
 
 def locate(name: str, base: Path) -> str:

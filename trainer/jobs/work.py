@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import gc
 import logging
@@ -93,15 +92,11 @@ def _unexpected(error: BaseException, code: str) -> Failed:
 
 
 def _give_memory_back() -> None:
-    """Returns what the run used to the device and to the system."""
+    """Frees what a failed run held until its frames were cleared."""
     gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        # glibc keeps freed blocks of a finished run for itself: ten runs would look like a leak.
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
+    memory = sys.modules.get("trainer.train.memory")
+    if memory is not None:
+        memory.give_back()
 
 
 @contextmanager

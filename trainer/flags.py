@@ -1,0 +1,59 @@
+"""What was typed after `python -m trainer train`: a file of settings and values that go before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer import compat
+from trainer.config import read_file
+from trainer.errors import UserError, UserErrors
+from trainer.options import options
+
+FILES = (".yaml", ".yml", ".json")
+
+
+def read_flags(words: Sequence[str]) -> dict[str, Any]:
+    """The names and values of `[FILE] [name=value | --name value | --name=value | --name] ...`; the last one counts.
+
+    Raises UserErrors for words that are none of these, and UserError for a file that cannot be read.
+    """
+    files: list[Path] = []
+    values: dict[str, Any] = {}
+    problems: list[UserError] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and len(name) > 2:
+            if not equals:
+                # A flag alone switches its option on; `-1` is a value, `--name` is the next flag.
+                value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            values[_plain(name)] = value
+        elif equals and name.isidentifier():
+            values[name] = value
+        elif Path(word).suffix.lower() in FILES and not word.startswith("-"):
+            files.append(Path(word))
+        else:
+            problems.append(UserError("flag_unknown", word=word))
+    if len(files) > 1:
+        problems.append(UserError("flag_two_files", first=str(files[0]), second=str(files[1])))
+    if problems:
+        raise UserErrors(problems)
+    return {**_without(read_file(files[0]), values), **values} if files else values
+
+
+def _plain(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _without(written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
+    """The file's values that no typed one says otherwise: `bf16: true` yields to `--compute_type fp32`."""
+    decided = {own for name, value in typed.items() for own in _means(name, value)}
+    return {name: value for name, value in written.items() if not decided & set(_means(name, value))}
+
+
+def _means(name: str, value: Any) -> tuple[str, ...]:
+    said_as = compat.translate(name, value) or {}
+    return (name, *said_as) if name in options() else tuple(said_as)

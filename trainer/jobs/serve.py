@@ -1,0 +1,122 @@
+"""Where the page is served: the flags of app.py, checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.errors import UserError
+
+PORT = 7860
+
+
+@dataclass(frozen=True)
+class Address:
+    """What app.py was told; `auth` is a name and a password."""
+
+    host: str
+    port: int
+    workspace: Path
+    auth: tuple[str, str] | None
+    trust_remote_code: bool
+
+    @property
+    def url(self) -> str:
+        """The page as seen from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def read_address(words: Sequence[str]) -> Address:
+    """The address for the flags `words`. Raises UserError when it cannot or must not be served; SystemExit for wrong flags."""
+    parser = argparse.ArgumentParser(
+        prog="app.py", description="TuneBoard: fine-tune language models in the browser."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve (this machine only)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"port to serve ({PORT})")
+    parser.add_argument(
+        "--workspace", type=Path, default=Path(), help="folder that holds saves/ (the working directory)"
+    )
+    parser.add_argument(
+        "--auth", default="", metavar="USER:PASSWORD", help="login, needed on any other address"
+    )
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that comes with models"
+    )
+    given = parser.parse_args(words)
+    address = Address(given.host, given.port, given.workspace, _login(given.auth), given.trust_remote_code)
+    if not address.auth and not is_loopback(address.host):
+        raise UserError("host_needs_login", host=address.host, port=address.port)
+    check_port(address.host, address.port)
+    return address
+
+
+def _login(text: str) -> tuple[str, str] | None:
+    name, _, password = text.partition(":")
+    if text and not (name and password):
+        raise UserError("auth_form")
+    return (name, password) if text else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises UserError with the next free port when this one cannot be listened on."""
+    try:
+        _listen(host, port)
+    except (socket.gaierror, UnicodeError) as error:
+        raise UserError(
+            "host_unknown", host=host, reason=getattr(error, "strerror", None) or str(error)
+        ) from None
+    except OverflowError:
+        raise UserError("port_refused", port=port, reason="ports go from 0 to 65535", free=PORT) from None
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError("host_unknown", host=host, reason=error.strerror or str(error)) from None
+        code = "port_taken" if error.errno == errno.EADDRINUSE else "port_refused"
+        reason = error.strerror or str(error)
+        raise UserError(code, port=port, reason=reason, free=_next_free(host, max(port + 1, 1024))) from None
+
+
+def _listen(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as trial:
+        # As the server does: a port whose last connections are still fading away can be used.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(address)
+
+
+def _next_free(host: str, first: int) -> int:
+    for port in range(first, 65536):
+        try:
+            _listen(host, port)
+        except OSError:
+            continue
+        return port
+    return PORT
+
+
+def is_served(url: str) -> bool:
+    """Whether the page answers; a login form is an answer, too."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
