@@ -1,0 +1,143 @@
+"""A model folder -> tokenizer and model in memory. Only safetensors are read, and no code that comes with a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers.configuration_utils import PretrainedConfig
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from trainer.errors import UserError
+from trainer.model.catalog import check_folder, weight_files
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The number formats of a run: of the frozen and the trainable weights, and of autocast (None: no autocast)."""
+
+    name: str
+    frozen: torch.dtype
+    trainable: torch.dtype
+    autocast: torch.dtype | None
+
+
+PRECISIONS = {
+    "fp32": Precision("fp32", torch.float32, torch.float32, None),
+    # Frozen weights lie in the format of the computation, so that autocast has nothing to convert at each step.
+    "bf16": Precision("bf16", torch.bfloat16, torch.float32, torch.bfloat16),
+    "fp16": Precision("fp16", torch.float16, torch.float32, torch.float16),
+    "pure_bf16": Precision("pure_bf16", torch.bfloat16, torch.bfloat16, None),
+}
+
+
+def has_gpu() -> bool:
+    return torch.cuda.is_available()
+
+
+def choose_precision(compute_type: str) -> Precision:
+    """The precision for an option's value; `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU.
+
+    fp32 on a CPU keeps the mathematics: whether bf16 is faster there depends on the processor and on the rows.
+    Raises UserError for a format that this machine cannot compute with.
+    """
+    gpu_bf16 = has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if compute_type == "auto":
+        return PRECISIONS["bf16" if gpu_bf16 else "fp16" if has_gpu() else "fp32"]
+    if compute_type == "fp16" and not has_gpu():
+        raise UserError("fp16_needs_gpu", field="compute_type")
+    if compute_type in ("bf16", "pure_bf16") and has_gpu() and not gpu_bf16:
+        device = torch.cuda.get_device_name()
+        raise UserError("bf16_not_on_this_gpu", field="compute_type", name=compute_type, device=device)
+    return PRECISIONS[compute_type]
+
+
+def load_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder. Raises UserError when it has none that can be read."""
+    check_folder(path)
+    try:
+        return AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
+    except Exception as error:  # a dozen kinds, by tokenizer family; the reason is in the text
+        raise UserError("tokenizer_missing", path=str(path), reason=_first_line(error)) from error
+
+
+def load_model(
+    path: Path, dtype: torch.dtype, *, attention: str = "sdpa", trust: bool = False
+) -> PreTrainedModel:
+    """The language model of a folder, on the CPU, with weights in `dtype`.
+
+    Raises UserError for a folder that is no model, a kind that transformers does not know, and weights that are
+    missing, cut short or incomplete: a model is never filled up with random numbers.
+    """
+    check_folder(path)
+    weight_files(path)
+    config = _read_config(path, trust)
+    loader = _loader(config, path, trust)
+    try:
+        with _no_progress_bar():
+            model, report = loader.from_pretrained(
+                str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config),
+                trust_remote_code=trust, local_files_only=True, use_safetensors=True, output_loading_info=True,
+            )  # fmt: skip
+    except (MemoryError, UserError):
+        raise
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        raise UserError("model_weights_broken", path=str(path), reason=_first_line(error)) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        names = ", ".join(missing[:3])
+        raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
+    return model
+
+
+def _read_config(path: Path, trust: bool) -> PretrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type", "?")
+        raise UserError("model_unknown_kind", path=str(path), kind=str(kind)) from error
+
+
+def _loader(
+    config: PretrainedConfig, path: Path, trust: bool
+) -> type[AutoModelForCausalLM | AutoModelForImageTextToText]:
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return AutoModelForCausalLM
+    if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return AutoModelForImageTextToText
+    if trust and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
+        return AutoModelForCausalLM
+    raise UserError("model_unknown_kind", path=str(path), kind=config.model_type)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Inside, transformers draws no bars on the terminal of a server or into a log."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _attention(wanted: str, config: PretrainedConfig) -> str | None:
+    """None lets transformers choose what the model's family supports."""
+    return None if wanted == "sdpa" else wanted
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:300]

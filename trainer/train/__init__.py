@@ -1,0 +1,1 @@
+"""Training: rows become batches, batches become steps, steps become events and files."""

@@ -1,0 +1,126 @@
+"""A run's config -> SFTConfig, every option passed explicitly: its defaults are not ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trl import SFTConfig
+
+from trainer.config import RunConfig
+from trainer.errors import UserError
+from trainer.model.load import Precision, has_gpu
+from trainer.train.optimizer import check_name, usable
+
+# Arguments of SFTConfig that would change nothing here, or something that the run itself decides, and why.
+REFUSED = {
+    "disable_tqdm": "a run reports through its events, never through a progress bar",
+    "bf16_full_eval": "evaluation computes in the format of the training",
+    "fp16_full_eval": "evaluation computes in the format of the training",
+    "dataset_text_field": "rows are rendered before they reach the trainer",
+    "dataset_kwargs": "rows are rendered before they reach the trainer",
+    "eos_token": "the template decides how an answer ends",
+    "pad_token": "padding is never trained",
+    "truncation_mode": "rows are cut when they are rendered",
+    "eval_packing": "evaluation looks at each row alone",
+    "pad_to_multiple_of": "rows are not padded",
+    "include_for_metrics": "evaluation measures the loss only",
+    "batch_eval_metrics": "evaluation measures the loss only",
+    "eval_accumulation_steps": "evaluation measures the loss only",
+    "eval_do_concat_batches": "evaluation measures the loss only",
+    "eval_use_gather_object": "evaluation measures the loss only",
+    "prediction_loss_only": "evaluation measures the loss only",
+    "auto_find_batch_size": "a run keeps the batch size it was given",
+    "use_cache": "training has no use for a cache",
+    "place_model_on_device": "the run places the model",
+    "enable_jit_checkpoint": "it takes over signals of the process",
+    "push_to_hub": "nothing leaves this machine",
+    "hub_token": "a secret does not belong in a file of settings",
+    "deepspeed": "this program does not do it yet",
+    "fsdp": "this program does not do it yet",
+    "fsdp_config": "this program does not do it yet",
+    "parallelism_config": "this program does not do it yet",
+    "quantization_config": "this program does not do it yet",
+    "logging_nan_inf_filter": "a loss that is no number ends the run",
+    "restore_callback_states_from_checkpoint": "a resume restores everything",
+    "ignore_data_skip": "a resume goes on with the rows that come next",
+}
+
+
+def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bool) -> SFTConfig:
+    """The arguments of TRL's trainer. Raises UserError for values of `extra` that it refuses."""
+    for name in config.extra:
+        if name in REFUSED:
+            raise UserError("extra_without_effect", field="extra", name=name, reason=REFUSED[name])
+    check_name(config.train.optim)
+    try:
+        arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **config.extra})
+    except (TypeError, ValueError, KeyError, ImportError, NotImplementedError) as error:
+        reason = str(error).strip()[:400] or type(error).__name__
+        raise UserError("extra_rejected", field="extra", reason=reason) from error
+    # Several GPUs in one process would mean DataParallel, which this trainer does not do: the first one is used.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    usable(arguments)
+    return arguments
+
+
+def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> dict[str, Any]:
+    train, data = config.train, config.data
+    by_epoch = train.load_best_model_at_end and train.eval_strategy == "epoch"
+    return {
+        "output_dir": train.output_dir,
+        "per_device_train_batch_size": train.per_device_train_batch_size,
+        "per_device_eval_batch_size": train.per_device_eval_batch_size,
+        "gradient_accumulation_steps": train.gradient_accumulation_steps,
+        "learning_rate": train.learning_rate,
+        "num_train_epochs": train.num_train_epochs,
+        "max_steps": train.max_steps,
+        "lr_scheduler_type": train.lr_scheduler_type,
+        "lr_scheduler_kwargs": _scheduler_values(config),
+        # transformers 5 reads a value below 1 as a share of all steps.
+        "warmup_steps": train.warmup_steps or train.warmup_ratio or 0,
+        "weight_decay": train.weight_decay,
+        "max_grad_norm": train.max_grad_norm,
+        "optim": train.optim,
+        "seed": train.seed,
+        "bf16": precision.name == "bf16",
+        "fp16": precision.name == "fp16",
+        "use_cpu": not has_gpu(),
+        "gradient_checkpointing": checkpointing,
+        "activation_checkpointing": checkpointing,
+        "activation_checkpointing_kwargs": {"use_reentrant": False} if checkpointing else None,
+        "logging_strategy": "steps",
+        "logging_steps": train.logging_steps,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "epoch" if by_epoch else "steps",
+        "save_steps": train.save_steps,
+        "save_total_limit": train.save_total_limit,
+        "eval_strategy": train.eval_strategy,
+        "eval_steps": train.eval_steps,
+        "load_best_model_at_end": train.load_best_model_at_end,
+        "report_to": train.report_to,
+        "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
+        "ddp_timeout": train.ddp_timeout,
+        "do_train": train.do_train,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": has_gpu(),
+        "remove_unused_columns": True,
+        "max_length": None,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "dataset_num_proc": data.preprocessing_num_workers,
+        "packing": False,
+        "padding_free": False,
+        "pad_to_multiple_of": None,
+        "neftune_noise_alpha": None,
+        "loss_type": "nll",
+        "router_aux_loss_coef": 0.0,
+        "trust_remote_code": config.model.trust_remote_code,
+        "push_to_hub": False,
+    }
+
+
+def _scheduler_values(config: RunConfig) -> dict[str, Any] | None:
+    """What some schedules cannot do without; `lr_scheduler_kwargs` in `extra` takes the place of all of it."""
+    name = config.train.lr_scheduler_type
+    if name in ("cosine_with_min_lr", "cosine_warmup_with_min_lr"):
+        return {"min_lr_rate": 0.1}
+    return None

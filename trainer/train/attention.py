@@ -1,0 +1,146 @@
+"""Causal attention row by row inside a flattened batch.
+
+The rows of a batch lie one after another in a single sequence, without padding. Attention is computed for each row on
+its own, so that no row sees another and no mask is needed: a mask over the whole sequence costs a third of a step on
+a CPU and rules out the quick kernels on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.modeling_utils import PreTrainedModel
+
+# No mask function is registered under this name, so transformers builds no mask.
+NAME = "tuneboard_rows"
+PLAIN_LAYERS = {"full_attention", "sliding_attention", "attention"}
+# Arguments that change what attention computes and that are not handled here.
+UNHANDLED = ("softcap", "s_aux", "position_bias", "cache")
+
+
+def attend_by_row(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    row_lengths: tuple[int, ...] | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one flattened batch: (1, heads, tokens, size) in, (1, tokens, heads, size) out.
+
+    `row_lengths` add up to the tokens. Raises NotImplementedError for kinds of attention that need more than the
+    causal order and a window.
+    """
+    given = [name for name in UNHANDLED if others.get(name) is not None]
+    if row_lengths is None or attention_mask is not None or given:
+        raise NotImplementedError(f"attention by row with {', '.join(given) or 'a mask'}")
+    lengths = list(row_lengths)
+    rows = [
+        _attend(q, k, v, dropout, scaling, sliding_window)
+        for q, k, v in zip(
+            query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True
+        )
+    ]
+    return torch.cat(rows, dim=1), None
+
+
+def _attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    length = query.shape[2]
+    mask = _window_mask(length, window, query.device) if window and length > window else None
+    attended = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )  # fmt: skip
+    return attended.transpose(1, 2)
+
+
+def _window_mask(length: int, window: int, device: torch.device) -> torch.Tensor:
+    """Each token sees itself and the `window` - 1 tokens before it."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril().triu(1 - window)
+
+
+AttentionInterface.register(NAME, attend_by_row)
+
+
+@contextmanager
+def by_row(model: torch.nn.Module) -> Iterator[None]:
+    """Inside, `model` computes attention by row: each call needs `row_lengths`."""
+    configs = {
+        id(m.config): m.config for m in model.modules() if hasattr(m, "config") and _switchable(m.config)
+    }
+    before = [(config, config._attn_implementation) for config in configs.values()]
+    for config, _ in before:
+        config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        for config, implementation in before:
+            config._attn_implementation = implementation
+
+
+def _switchable(config: Any) -> bool:
+    return hasattr(config, "_attn_implementation")
+
+
+def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) -> str:
+    """Why `model` cannot be trained on flattened batches, or nothing when it can.
+
+    Beyond what the model says of itself, two short rows are tried: flattened and one by one they must give the same.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - PLAIN_LAYERS
+    if not getattr(model, "_supports_attention_backend", False):
+        return "its attention cannot be exchanged."
+    if kinds:
+        return f"it has layers of the kind {', '.join(sorted(kinds))}."
+    try:
+        return "" if _rows_stay_apart(model, config.vocab_size, autocast) else "its rows do not stay apart."
+    except (
+        NotImplementedError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+    ) as error:
+        return f"{type(error).__name__}: {str(error).strip()[:200]}"
+
+
+@torch.no_grad()
+def _rows_stay_apart(model: PreTrainedModel, vocabulary: int, autocast: torch.dtype | None) -> bool:
+    device = model.device
+    # Ids from a formula, not from the generator of random numbers, which the run must find as it left it.
+    ids = (torch.arange(1, 25, device=device) * 7919) % vocabulary
+    rows = (ids[:9], ids[9:])
+    training = model.training
+    model.eval()
+    try:
+        with torch.autocast(device.type, autocast) if autocast else nullcontext():
+            apart = torch.cat([model(input_ids=row[None]).logits[0] for row in rows]).float()
+            with by_row(model):
+                positions = torch.cat([torch.arange(len(row), device=device) for row in rows])[None]
+                lengths = tuple(len(row) for row in rows)
+                flat = (
+                    model(input_ids=ids[None], position_ids=positions, row_lengths=lengths).logits[0].float()
+                )
+    finally:
+        model.train(training)
+    coarse = autocast is not None or model.dtype != torch.float32
+    return bool((flat - apart).norm() <= (3e-2 if coarse else 1e-4) * apart.norm())

@@ -1,0 +1,126 @@
+"""Checkpoints of a run: which are whole, which one to go on from, and what is kept beside the weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from trainer.errors import UserError
+from trainer.events import Note
+from trainer.paths import RunFolder, write_atomic
+
+STATE = "trainer_state.json"
+PROGRESS = "progress.json"
+PICKLED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+
+
+@dataclass
+class Progress:
+    """Sums of the whole run that have to survive a resume.
+
+    `window_loss` is the loss summed since the step `last_logged`, `total_loss` that of the steps before it.
+    """
+
+    window_loss: float = 0.0
+    last_logged: int = 0
+    total_loss: float = 0.0
+    trained_tokens: int = 0
+    elapsed_s: float = 0.0
+
+    def write(self, folder: Path) -> None:
+        write_atomic(folder / PROGRESS, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path, step: int) -> Progress:
+        """What `write` left in a checkpoint; one of another program counts from its own step."""
+        try:
+            found = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+            return cls(**{each.name: found[each.name] for each in fields(cls)})
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(last_logged=step)
+
+
+def part_folder(run: Path, step: int) -> Path:
+    """Where a checkpoint is written before it gets its name, so that nobody sees half of it."""
+    return run / f".checkpoint-{step}.part"
+
+
+def remove_parts(run: Path) -> None:
+    """Removes what a crash in the middle of saving left behind."""
+    for path in run.glob(".checkpoint-*.part"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimiser steps done when it was written. Raises ValueError or OSError when it does not say."""
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    return int(state["global_step"])
+
+
+def defect(checkpoint: Path) -> str:
+    """Why a run cannot go on from `checkpoint`, or nothing when it is whole."""
+    try:
+        step_of(checkpoint)
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{STATE} is missing or cut short"
+    for name in PICKLED:
+        # torch.save writes a zip, whose table of contents comes last.
+        if not zipfile.is_zipfile(checkpoint / name):
+            return f"{name} is missing or cut short"
+    weights = sorted(checkpoint.glob("*.safetensors"))
+    if not weights:
+        return "the weights are missing"
+    for path in weights:
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except (SafetensorError, OSError):
+            return f"{path.name} is cut short"
+    return ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The checkpoint to go on from (None: begin at the first step) and what to tell about the search."""
+
+    path: Path | None
+    notes: tuple[Note, ...] = ()
+
+
+def find(run: Path, wanted: str) -> Found:
+    """The checkpoint that `resume_from_checkpoint` means: a folder, or `true` for the newest whole one of the run.
+
+    Raises UserError for a folder that is not there or not whole, naming those that are.
+    """
+    if wanted.strip().lower() in ("", "false", "none"):
+        return Found(None)
+    if wanted.strip().lower() != "true":
+        return Found(_named(run, wanted.strip()))
+    notes = []
+    for path in reversed(RunFolder(run).checkpoints()):
+        reason = defect(path)
+        if not reason:
+            return Found(path, tuple(notes))
+        values: dict[str, str | int | float] = {"path": str(path), "reason": reason}
+        notes.append(Note(code="checkpoint_passed_over", values=values, level="warning"))
+    return Found(None, (*notes, Note(code="checkpoint_none_yet", values={"path": str(run)})))
+
+
+def _named(run: Path, wanted: str) -> Path:
+    path = Path(wanted)
+    if not path.is_dir() and (run / wanted).is_dir():
+        path = run / wanted
+    whole = [str(each) for each in RunFolder(run).checkpoints() if not defect(each)]
+    known = ", ".join(whole) or "none"
+    if not path.is_dir():
+        raise UserError("checkpoint_missing", field="resume_from_checkpoint", path=wanted, known=known)
+    if reason := defect(path):
+        raise UserError(
+            "checkpoint_incomplete", field="resume_from_checkpoint", path=wanted, reason=reason, known=known
+        )
+    return path

@@ -1,0 +1,127 @@
+"""Rows of tokens -> one batch: flattened into a single sequence, or padded to the longest row.
+
+Both carry the same facts beside the tensors: `keep`, the positions whose logits are needed, `targets`, what these
+should predict, and how many tokens there are and are trained (known here, so that no device is waited for).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import torch
+
+IGNORED = -100
+
+
+class Item(TypedDict):
+    """What one place of a batch holds: a row, or several rows that were packed one after another."""
+
+    input_ids: list[int]
+    labels: list[int]
+    seq_lengths: list[int]
+
+
+def single(input_ids: list[int], labels: list[int]) -> Item:
+    # The first token of a row is never predicted; flattened, the row before it would have to.
+    return {"input_ids": input_ids, "labels": [IGNORED, *labels[1:]], "seq_lengths": [len(input_ids)]}
+
+
+def pack(items: Sequence[Item], capacity: int) -> list[Item]:
+    """Best-fit decreasing: the longest rows first, each into the fullest place that still has room for it.
+
+    The order is that of the places' making, so it depends on the rows alone.
+    """
+    places: list[list[Item]] = []
+    room: dict[int, list[int]] = {}
+    for item in sorted(items, key=lambda each: -len(each["input_ids"])):
+        length = len(item["input_ids"])
+        left = min((free for free, found in room.items() if free >= length and found), default=None)
+        if left is None:
+            place = len(places)
+            places.append([item])
+            left = max(capacity, length)
+        else:
+            place = heapq.heappop(room[left])
+            places[place].append(item)
+        heapq.heappush(room.setdefault(left - length, []), place)
+    return [_join(place) for place in places]
+
+
+def _join(items: list[Item]) -> Item:
+    return {
+        "input_ids": [token for item in items for token in item["input_ids"]],
+        "labels": [label for item in items for label in item["labels"]],
+        "seq_lengths": [length for item in items for length in item["seq_lengths"]],
+    }
+
+
+def _facts(labels: torch.Tensor, tokens: int) -> dict[str, Any]:
+    """`labels` is (rows, tokens); the logits at a position predict the label of the next one."""
+    ahead = labels[:, 1:]
+    trained = ahead != IGNORED
+    keep = trained.any(0).nonzero().squeeze(1)
+    return {"keep": keep, "targets": ahead[:, keep], "tokens": tokens, "trained": int(trained.sum())}
+
+
+@dataclass(frozen=True)
+class Flattened:
+    """One sequence of all rows; positions restart with each row.
+
+    `multiple` rounds the length up (1: not at all) with tokens that form a row of their own: under bf16 a CPU
+    prepares its kernels anew for every length it has not seen. `flash` adds what flash-attention's kernels read.
+    """
+
+    pad_id: int
+    multiple: int = 1
+    flash: bool = False
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        whole = _join(list(items))
+        tokens = len(whole["input_ids"])
+        spare = -tokens % self.multiple
+        lengths = (*whole["seq_lengths"], *((spare,) if spare else ()))
+        labels = torch.tensor([whole["labels"] + [IGNORED] * spare])
+        batch = {
+            "input_ids": torch.tensor([whole["input_ids"] + [self.pad_id] * spare]),
+            "labels": labels,
+            "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+            **_facts(labels, tokens),
+        }
+        return batch | (self._kernel_facts(lengths) if self.flash else {"row_lengths": lengths})
+
+    @staticmethod
+    def _kernel_facts(lengths: tuple[int, ...]) -> dict[str, Any]:
+        bounds = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
+        longest = max(lengths)
+        return {
+            "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "max_length_q": longest, "max_length_k": longest,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Padded:
+    """As many sequences as rows, all as long as the longest, for models that cannot be flattened."""
+
+    pad_id: int
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        longest = max(len(item["input_ids"]) for item in items)
+        tokens = sum(len(item["input_ids"]) for item in items)
+
+        def rows(name: str, filler: int) -> torch.Tensor:
+            return torch.tensor([item[name] + [filler] * (longest - len(item[name])) for item in items])  # type: ignore[literal-required]
+
+        labels = rows("labels", IGNORED)
+        lengths = torch.tensor([[len(item["input_ids"])] for item in items])
+        return {
+            "input_ids": rows("input_ids", self.pad_id),
+            "attention_mask": (torch.arange(longest)[None] < lengths).long(),
+            "labels": labels,
+            **_facts(labels, tokens),
+        }
+
+
+Collator = Flattened | Padded

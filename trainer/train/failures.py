@@ -1,0 +1,93 @@
+"""What goes wrong on the way -> sentences."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from trainer.errors import UserError
+from trainer.model.load import has_gpu
+
+logger = logging.getLogger(__name__)
+
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+# torch and safetensors write with their own code, whose errors carry no errno.
+NO_ROOM = ("no space left", "storagefull", "code: 28", "disk quota exceeded")
+NOT_WRITTEN = ("pytorchstreamwriter failed", "error while serializing", "unexpected pos")
+# Below this a failed write is taken for a full disk.
+LITTLE_ROOM = 4 * 1024 * 1024
+
+
+def device_name() -> str:
+    """The device as a person knows it: the GPU's name, or CPU."""
+    return torch.cuda.get_device_name() if has_gpu() else "CPU"
+
+
+def explain(error: Exception, folder: Path) -> UserError | None:
+    """The sentence for an error that a person can do something about; None for any other."""
+    said = f"{type(error).__name__}: {error}".lower()
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return UserError("out_of_memory", device=device_name())
+    if isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY):
+        return UserError("out_of_memory", device=device_name())
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return UserError("out_of_memory", device=device_name())
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    writing = isinstance(error, (OSError, RuntimeError, SafetensorError)) and any(
+        words in said for words in NOT_WRITTEN
+    )
+    if full or any(words in said for words in NO_ROOM) or (writing and _room(folder) < LITTLE_ROOM):
+        return UserError("disk_full", field="output_dir", path=str(folder))
+    if isinstance(error, PermissionError) or writing:
+        return UserError("write_failed", field="output_dir", path=str(folder), reason=_short(error))
+    return None
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Inside, errors that a person can mend become UserError; the others pass."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        sentence = explain(error, folder)
+        if sentence is None:
+            raise
+        logger.warning("%s", sentence.text, exc_info=True)
+    else:
+        return
+    # Raised outside the handler: the old error's traceback would keep the model in memory.
+    raise sentence
+
+
+def _room(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return LITTLE_ROOM
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def require_writable(folder: Path) -> None:
+    """Raises UserError when no file can be made in `folder`, which is made if need be."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError("disk_full", field="output_dir", path=str(folder)) from None
+        reason = str(error.strerror or error)
+        raise UserError("output_not_writable", field="output_dir", path=str(folder), reason=reason) from None

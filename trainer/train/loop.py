@@ -1,0 +1,279 @@
+"""TRL's trainer with our batches, our loss and our checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers.trainer_utils import rotate_checkpoints, speed_metrics
+from trl import SFTTrainer
+
+from trainer.errors import UserError
+from trainer.train.attention import by_row
+from trainer.train.checkpoints import STATE, Progress, part_folder
+from trainer.train.collation import IGNORED, Collator, Flattened
+from trainer.train.noise import RowNoise
+
+# Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
+MOST_LOGITS = 2**27
+FACTS = ("keep", "targets", "tokens", "trained")
+
+
+class StopTraining(Exception):
+    """Somebody stopped the run in the middle of an evaluation."""
+
+
+class RowTrainer(SFTTrainer):
+    """SFTTrainer whose loss is the plain mean over the trained tokens of an optimiser step.
+
+    The model computes logits only where a token is trained; nothing else (entropy, accuracy) is measured on the way.
+    `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_collator: Collator,
+        noise_alpha: float | None = None,
+        make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(data_collator=data_collator, **arguments)
+        # Every loss here is divided by the trained tokens of the whole step, whatever the model's own loss does.
+        self.model_accepts_loss_kwargs = True
+        self.trained_tokens = 0
+        self.begun = time.monotonic()
+        self.progress = Progress()
+        self._by_row = isinstance(data_collator, Flattened) and not data_collator.flash
+        self._noise = RowNoise(noise_alpha) if noise_alpha else None
+        self._make_optimizer = make_optimizer
+        self._trainable = [each for each in self.model.parameters() if each.requires_grad]
+        self._size = self.model.num_parameters(exclude_embeddings=True)
+        self._vocabulary = self.model.config.get_text_config().vocab_size
+        self._plain_loss = not self.aux_loss_enabled
+
+    def _send_telemetry(self) -> None:
+        """Nothing is sent anywhere."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """manifest.json says what was trained."""
+
+    def attention(self) -> AbstractContextManager[None]:
+        """The attention that fits the batches: by row for flattened ones, else the model's own."""
+        return by_row(self.model) if self._by_row else nullcontext()
+
+    # Loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor | None:
+        if not batch_samples:
+            return None
+        trained = sum(batch["trained"] for batch in batch_samples)
+        self.trained_tokens += trained
+        items = torch.tensor(trained, device=device)
+        if self.args.world_size > 1:
+            items = self.accelerator.gather(items).sum()
+        return items.clamp(min=1)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
+        """The summed loss of a micro-batch over `num_items_in_batch`, the trained tokens of the whole step."""
+        facts = {name: inputs.pop(name) for name in FACTS}
+        with self.attention(), self._noisy(inputs):
+            if not self._plain_loss or return_outputs:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            total = self.summed_loss(model, inputs, facts)
+        items = facts["trained"] if num_items_in_batch is None else num_items_in_batch
+        return total / items * self.accelerator.num_processes
+
+    def _noisy(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
+        if self._noise is None or not self.model.training:
+            return nullcontext()
+        return self._noise.on(self.model.get_input_embeddings(), inputs)
+
+    def summed_loss(self, model: nn.Module, inputs: dict[str, Any], facts: dict[str, Any]) -> torch.Tensor:
+        """The loss of one batch, summed over its trained tokens."""
+        keep, targets = facts["keep"], facts["targets"]
+        labels = inputs.pop("labels")
+        special = self.args.label_smoothing_factor or self.args.loss_type != "nll"
+        if labels.is_cuda and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
+            return -model(**inputs, labels=labels, fused_lm_head=True).log_probs.sum()
+        logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
+        targets = targets.flatten()
+        if self.args.loss_type != "dft":
+            return cross_entropy(
+                logits, targets, ignore_index=IGNORED, reduction="sum",
+                label_smoothing=self.args.label_smoothing_factor,
+            )  # fmt: skip
+        # Dynamic fine-tuning weighs each token by its own probability: https://huggingface.co/papers/2508.05629
+        each = cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+        return (each * (-each).exp().detach()).sum()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        # On a GPU looking at each loss would wait for the device; there it is looked at when it is logged.
+        if loss.device.type == "cpu":
+            self.require_finite(loss)
+        return loss
+
+    def require_finite(self, loss: torch.Tensor | float) -> None:
+        """Raises UserError when the loss is not a number any more."""
+        value = float(loss)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise UserError(
+                "loss_not_finite", field="learning_rate", loss=str(value), step=self.state.global_step + 1
+            )
+
+    # Evaluation
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The mean loss per trained token over all rows, whatever the batch size."""
+        begun = time.time()
+        loader = self.get_eval_dataloader(eval_dataset)
+        self.model.eval()
+        total, trained, rows = 0.0, 0, 0
+        for batch in loader:
+            inputs = self._prepare_inputs(batch)
+            facts = {name: inputs.pop(name) for name in FACTS}
+            rows += len(inputs.get("row_lengths", inputs["input_ids"]))
+            with torch.no_grad(), self.attention():
+                total += float(self.summed_loss(self.model, inputs, facts))
+            trained += facts["trained"]
+            self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        metrics = {f"{metric_key_prefix}_loss": total / max(trained, 1)}
+        metrics.update(speed_metrics(metric_key_prefix, begun, num_samples=rows, num_steps=len(loader)))
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    # Steps
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self._make_optimizer is not None:
+            self.optimizer = self._make_optimizer(self)
+        return super().create_optimizer(model)
+
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float:
+        return self.accelerator.clip_grad_norm_(self._trainable, self.args.max_grad_norm)
+
+    def _get_grad_norm(
+        self, model: nn.Module, grad_norm: torch.Tensor | float | None = None
+    ) -> torch.Tensor | float:
+        if grad_norm is None:
+            grad_norm = self.accelerator.clip_grad_norm_(self._trainable, float("inf"))
+        return grad_norm
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return int(6 * inputs["input_ids"].numel() * self._size)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        """Counts the tokens of the rows: neither padding nor rounding."""
+        if self.args.include_num_input_tokens_seen == "no":
+            return
+        self.state.num_input_tokens_seen += inputs["tokens"]
+
+    # Checkpoints
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # transformers looks for the end only after a step: resumed at the last one, it would do one too many.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
+    def restore_progress(self, progress: Progress) -> None:
+        """Goes on with the sums of an earlier part of the run, from the step of its checkpoint."""
+        self.progress = progress
+        self._tr_loss += progress.window_loss
+        self._total_loss_scalar = progress.total_loss
+        self._globalstep_last_logged = progress.last_logged
+
+    def mean_loss(self) -> float | None:
+        """The mean training loss of all steps so far, those before a resume included."""
+        steps = self.state.global_step
+        return (self._total_loss_scalar + float(self._tr_loss)) / steps if steps else None
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
+        folder = output_dir or self.args.output_dir
+        self.model.save_pretrained(folder, state_dict=state_dict)
+        self.processing_class.save_pretrained(folder)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Writes a checkpoint aside and renames it when it is whole. Raises UserError when the loss is no number."""
+        self.require_finite(self._tr_loss)
+        run = Path(self.args.output_dir)
+        step = self.state.global_step
+        part, whole = part_folder(run, step), run / f"checkpoint-{step}"
+        shutil.rmtree(part, ignore_errors=True)
+        self.store_flos()
+        self.save_model(str(part), _internal_call=True)
+        best = run / f"checkpoint-{self.state.best_global_step}"
+        if self.state.best_global_step and (best == whole or best.is_dir()):
+            self.state.best_model_checkpoint = str(best)
+        if not self.args.save_only_model:
+            self._save_optimizer_and_scheduler(str(part))
+            self._save_scaler(str(part))
+            self._save_rng_state(str(part))
+        self.current_progress().write(part)
+        self.state.save_to_json(str(part / STATE))
+        shutil.rmtree(whole, ignore_errors=True)
+        part.rename(whole)
+        rotate_checkpoints(
+            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
+        )
+
+    def current_progress(self) -> Progress:
+        """The sums of the run as they are now."""
+        return Progress(
+            window_loss=float(self._tr_loss),
+            last_logged=self._globalstep_last_logged,
+            total_loss=self._total_loss_scalar,
+            trained_tokens=self.progress.trained_tokens + self.trained_tokens,
+            elapsed_s=self.progress.elapsed_s + time.monotonic() - self.begun,
+        )
+
+    def save_now(self) -> None:
+        """A checkpoint of the last whole step, unless there is one already."""
+        if (
+            self.state.global_step
+            and not Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").is_dir()
+        ):
+            self._save_checkpoint(self.model, None)
+            self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def results(self, elapsed_s: float) -> dict[str, float]:
+        """The numbers of the whole run under transformers' names; `elapsed_s` in seconds."""
+        evaluated = [entry for entry in self.state.log_history if "eval_loss" in entry]
+        found: dict[str, float] = {
+            name: value
+            for name, value in (evaluated[-1] if evaluated else {}).items()
+            if name.startswith("eval_")
+        }
+        steps = self.state.global_step
+        samples = (self.state.epoch or 0.0) * len(self.train_dataset)
+        return {
+            **found,
+            "epoch": self.state.epoch or 0.0,
+            "total_flos": self.state.total_flos,
+            "train_loss": self.mean_loss() or 0.0,
+            "train_runtime": round(elapsed_s, 4),
+            "train_samples_per_second": round(samples / max(elapsed_s, 1e-9), 3),
+            "train_steps_per_second": round(steps / max(elapsed_s, 1e-9), 3),
+            "train_tokens_per_second": round(
+                self.current_progress().trained_tokens / max(elapsed_s, 1e-9), 3
+            ),
+        }

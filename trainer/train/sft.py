@@ -1,0 +1,274 @@
+"""One supervised fine-tuning run, from its config to its files."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from transformers import PrinterCallback, set_seed
+
+from trainer.config import RunConfig, require_training
+from trainer.dataset.load import REASONS_TOLD, load_rows
+from trainer.dataset.render import Rendered, Renderer, render_all
+from trainer.errors import UserError
+from trainer.events import Finished, Note, Stopped
+from trainer.model.catalog import resolve
+from trainer.model.load import Precision, choose_precision, load_tokenizer
+from trainer.paths import RunFolder
+from trainer.train.arguments import make_arguments
+from trainer.train.callbacks import Emit, Reporter, Stop
+from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
+from trainer.train.collation import Flattened, Item
+from trainer.train.failures import device_name, explained, require_writable
+from trainer.train.loop import RowTrainer, StopTraining
+from trainer.train.memory import estimate, frozen_garbage, give_back
+from trainer.train.optimizer import lora_plus
+from trainer.train.plot import plot_loss
+from trainer.train.prepare import choose_batches, dataset_of, items_of, prepare_model
+from trainer.train.records import (
+    TrainerLog,
+    remove_earlier_run,
+    rows_fingerprint,
+    write_manifest,
+    write_results,
+)
+from trainer.train.samples import Sampler
+
+GB = 1024**3
+NO_RESUME = ("", "false", "none")
+
+
+def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
+    """Trains as `config` says, in the folder `config.train.output_dir`, and returns how it ended.
+
+    `emit` receives every event but the last, which is returned; `stop` is asked between phases and after each step.
+    Raises UserError for what a person can mend. Nothing of the run stays in memory afterwards.
+    """
+    try:
+        with explained(Path(config.train.output_dir)), _untouched_process():
+            return _Run(config, emit, stop).run()
+    finally:
+        give_back()
+
+
+@contextmanager
+def _untouched_process() -> Iterator[None]:
+    """Leaves random generators and shared states as they were: a run lives in a thread of a server."""
+    python, arrays, tensors = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        numpy.random.set_state(arrays)
+        torch.set_rng_state(tensors)
+        torch.use_deterministic_algorithms(deterministic)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+
+class _Stopped(Exception):
+    """Somebody stopped the run between two phases."""
+
+
+class _Data(NamedTuple):
+    train: list[Rendered]
+    evaluation: list[Rendered]
+
+    @property
+    def trained_tokens(self) -> int:
+        return sum(row.trained for row in self.train)
+
+
+class _Run:
+    """The phases of one run; each begins with the question whether somebody wants to stop."""
+
+    def __init__(self, config: RunConfig, emit: Emit, stop: Stop) -> None:
+        self.config = config
+        self.emit = emit
+        self.stop = stop
+        self.folder = RunFolder(Path(config.train.output_dir))
+        self.begun = time.monotonic()
+
+    def run(self) -> Finished | Stopped:
+        """Raises UserError for what a person can mend."""
+        config = self.config
+        require_training(config)
+        require_writable(self.folder.path)
+        for note in config.notes:
+            self.emit(note)
+        try:
+            precision = choose_precision(config.method.compute_type)
+            found = self._prepare_folder()
+            path = resolve(config.model.model_name_or_path, config.model.hub)
+            self._phase("phase_rows")
+            tokenizer = load_tokenizer(path, config.model.trust_remote_code)
+            renderer = Renderer(tokenizer, config.data.template, config.data)
+            # The result brings the template that it was trained with.
+            tokenizer.chat_template = renderer.chat_template
+            data = self._render(renderer)
+            self._phase("phase_model", name=config.model.model_name_or_path)
+            return self._train(path, tokenizer, renderer, data, precision, found)
+        except _Stopped:
+            return Stopped(step=0, seconds=self._seconds(), path="")
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.begun, 3)
+
+    def _tell(self, code: str, level: str = "info", **values: str | int | float) -> None:
+        self.emit(Note(code=code, values=values, level=level))
+
+    def _phase(self, code: str, **values: str | int | float) -> None:
+        if self.stop():
+            raise _Stopped
+        self._tell(code, **values)
+
+    def _prepare_folder(self) -> Found:
+        """Clears what lies in the run's folder or refuses it, and finds the checkpoint to go on from."""
+        train, folder = self.config.train, self.folder
+        found = find(folder.path, train.resume_from_checkpoint)
+        for note in found.notes:
+            self.emit(note)
+        if train.resume_from_checkpoint.strip().lower() in NO_RESUME:
+            if train.overwrite_output_dir:
+                remove_earlier_run(folder)
+            elif folder.checkpoints() or folder.trainer_log.exists():
+                raise UserError("output_in_use", field="output_dir", path=str(folder.path))
+        remove_parts(folder.path)
+        TrainerLog(folder.trainer_log).cut_back(step_of(found.path) if found.path else 0)
+        return found
+
+    def _render(self, renderer: Renderer) -> _Data:
+        """The rows as tokens; zero usable ones end the run here, before the model is loaded."""
+        rows = load_rows(self.config.data, self.config.train.seed)
+        train = render_all(renderer, rows.train)
+        evaluation = render_all(renderer, rows.evaluation)
+        problems = [*rows.problems, *train.problems, *evaluation.problems]
+        rendered = [*train.rows, *evaluation.rows]
+        if problems:
+            reasons = " ".join(problem.text for problem in problems[:REASONS_TOLD])
+            total = len(rendered) + len(problems)
+            self._tell("data_rows_left_out", "warning", count=len(problems), rows=total, reasons=reasons)
+        if cut := sum(row.cut for row in rendered):
+            longest = max(row.length for row in rendered)
+            cutoff = renderer.cutoff
+            self._tell(
+                "data_rows_cut", "warning", count=cut, rows=len(rendered), cutoff=cutoff, longest=longest
+            )
+        return _Data(train.rows, evaluation.rows)
+
+    def _train(
+        self, path: Path, tokenizer: Any, renderer: Renderer, data: _Data, precision: Precision, found: Found
+    ) -> Finished | Stopped:
+        set_seed(self.config.train.seed)
+        model, notes = prepare_model(self.config, path, precision)
+        for note in notes:
+            self.emit(note)
+        trainer, reporter = self._assemble(model, tokenizer, renderer, data, precision, found)
+        rows = rows_fingerprint(data.train, data.evaluation)
+        write_manifest(self.folder, self.config, path, rows, renderer.chat_template, found.path)
+        self._phase("phase_training")
+        with frozen_garbage():
+            try:
+                trainer.train(str(found.path) if found.path else None)
+            except StopTraining:
+                trainer.save_now()
+        if not reporter.stopped:
+            return self._finish(trainer, reporter)
+        step = trainer.state.global_step
+        checkpoint = self.folder.path / f"checkpoint-{step}"
+        path_left = str(checkpoint) if checkpoint.is_dir() else ""
+        return Stopped(step=step, seconds=round(reporter.elapsed_s(), 3), path=path_left)
+
+    def _assemble(
+        self, model: Any, tokenizer: Any, renderer: Renderer, data: _Data, precision: Precision, found: Found
+    ) -> tuple[RowTrainer, Reporter]:
+        config = self.config
+        pad_id = next(
+            each for each in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if each is not None
+        )
+        batches = choose_batches(model, pad_id, precision)
+        flattened = isinstance(batches.collator, Flattened)
+        if batches.padded_because:
+            self._tell("padded_batches", reason=batches.padded_because)
+        if config.data.packing and not flattened:
+            self._tell("packing_off", "warning")
+        items = items_of(data.train, config.data.cutoff_len if config.data.packing and flattened else None)
+        checkpointing = self._checkpointing(model, items, precision)
+        arguments = make_arguments(config, precision, checkpointing=checkpointing)
+        ratio = config.lora.loraplus_lr_ratio
+        resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
+        facts = {
+            "rows": len(data.train),
+            "trained_tokens": data.trained_tokens,
+            "parameters": sum(each.numel() for each in model.parameters()),
+            "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
+            "device": device_name(),
+            "precision": precision.name,
+        }
+        log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
+        reporter = Reporter(self.emit, self.stop, log, facts, resumed)
+        trainer = RowTrainer(
+            model=model,
+            args=arguments,
+            data_collator=batches.collator,
+            train_dataset=dataset_of(items),
+            eval_dataset=dataset_of(items_of(data.evaluation, None)) if data.evaluation else None,
+            processing_class=tokenizer,
+            callbacks=[reporter, *self._samplers(renderer, tokenizer)],
+            noise_alpha=config.train.neftune_noise_alpha,
+            make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
+        )
+        trainer.remove_callback(PrinterCallback)
+        reporter.trainer = trainer
+        return trainer, reporter
+
+    def _samplers(self, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
+        train, generate = self.config.train, self.config.generate
+        if not train.learn_prompts:
+            return []
+        decode = partial(tokenizer.decode, skip_special_tokens=True)
+        return [
+            Sampler(
+                self.emit, self.stop, renderer, decode, train.learn_prompts, generate.system, train.learn_steps,
+                generate.max_new_tokens,
+            )
+        ]  # fmt: skip
+
+    def _checkpointing(self, model: Any, items: list[Item], precision: Precision) -> bool:
+        """Whether activations are computed twice: as the option says, or when memory asks for it."""
+        choice = self.config.model.gradient_checkpointing
+        if choice != "auto":
+            return choice == "on"
+        size = self.config.train.per_device_train_batch_size
+        longest = sorted((len(item["input_ids"]) for item in items), reverse=True)[:size]
+        trained = sorted((sum(each >= 0 for each in item["labels"]) for item in items), reverse=True)[:size]
+        found = estimate(model, precision, sum(longest), sum(trained))
+        if found.too_much:
+            need, free = round(found.need / GB, 1), round(found.free / GB, 1)
+            self._tell("checkpointing_on", need=need, free=free)
+        return found.too_much
+
+    def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
+        self._tell("phase_saving")
+        trainer.save_model()
+        trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
+        step, loss = trainer.state.global_step, trainer.mean_loss()
+        best = trainer.state.best_model_checkpoint
+        if self.config.train.load_best_model_at_end and best:
+            self._tell("best_loaded", path=best)
+        write_results(self.folder.path, trainer.results(reporter.elapsed_s()))
+        if self.config.train.plot_loss:
+            plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
+        return Finished(
+            step=step, seconds=round(reporter.elapsed_s(), 3), path=str(self.folder.path), loss=loss,
+            eval_loss=reporter.eval_loss,
+        )  # fmt: skip
