@@ -60,7 +60,7 @@ def keep(turns: Sequence[Turn], budget: int) -> list[range]:
 
 def _keep_turn(turn: Turn, budget: int, whole_answer: bool) -> Kept | None:
     question, answer = turn.answer - turn.start, turn.end - turn.answer
-    asked, said = share(question, answer, min(turn.opening, question), budget)
+    asked, said = share(question, answer, turn.opening, budget)
     if said < 1 or asked < turn.opening or (whole_answer and said < answer):
         return None
     first = turn.start + asked - turn.opening

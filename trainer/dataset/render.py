@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens, special_tokens
 from trainer.dataset.cut import Turn, keep
 from trainer.dataset.rows import Conversation, Message, Row, RowProblem
-from trainer.dataset.spans import Said, Span, found_spans, marked_spans
+from trainer.dataset.spans import Said, Span, ask, found_spans, marked_spans
 from trainer.dataset.templates import pick
 from trainer.errors import UserError
 from trainer.options import DataOptions
@@ -87,6 +87,11 @@ class Renderer:
         return self._data.cutoff_len
 
     @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of the tokens that stand for no text of a person's."""
+        return frozenset(self._tokenizer.convert_tokens_to_ids(list(self._special)))
+
+    @property
     def stop_ids(self) -> list[int]:
         """The ids after which an answer is over: the template's end of turn, and the tokenizer's end of text."""
         closing = self._tokenizer.convert_tokens_to_ids(self._closing) if self._closing else None
@@ -114,17 +119,15 @@ class Renderer:
         Messages are ours, or mappings with `role` and `content`. Raises UserError when the template refuses them.
         """
         said: Said = [{"role": "system", "content": system}] if system else []
-        for each in messages:
-            ours = isinstance(each, Message)
-            said.append({"role": each.role, "content": each.text} if ours else dict(each))  # type: ignore[union-attr,arg-type]
+        said += [_as_said(each) for each in messages]
         try:
-            text = self._template.write(said, True)
+            text = ask(self._template.write, said)
         except Unusable as refused:
             raise UserError("data_template_refuses", field="template", **refused.values) from None
         return self._encode([text])[0][0]
 
     def _render_batch(self, batch: Sequence[Conversation]) -> Iterator[Rendered | Unusable]:
-        texts = [self._try(lambda each=each: self._write(each)) for each in batch]  # type: ignore[misc]
+        texts = [self._try_write(each) for each in batch]
         encoded = iter(self._encode([each.text for each in texts if isinstance(each, Text)]))
         for conversation, text in zip(batch, texts, strict=True):
             if isinstance(text, Unusable):
@@ -136,11 +139,9 @@ class Renderer:
             except Unusable as unusable:
                 yield unusable
 
-    @staticmethod
-    def _try(write: Any) -> Text | Unusable:
+    def _try_write(self, conversation: Conversation) -> Text | Unusable:
         try:
-            written: Text = write()
-            return written
+            return self._write(conversation)
         except Unusable as unusable:
             return unusable
 
@@ -158,7 +159,7 @@ class Renderer:
 
     def _write(self, conversation: Conversation) -> Text:
         said: Said = [{"role": "system", "content": conversation.system}] if conversation.system else []
-        said += [{"role": each.role, "content": each.text} for each in conversation.messages]
+        said += [_as_said(each) for each in conversation.messages]
         text, marks = self._template.write_marked(said)
         answers = [each["content"] for each in said if each["role"] == "assistant"]
         spans = marked_spans(text, marks, answers) if marks else None
@@ -199,7 +200,7 @@ class Renderer:
             inside = set(places)
             whole = any(turn.trained and turn.end - 1 in inside for turn in turns)
             ids, labels, offsets = ([each[place] for place in places] for each in (ids, labels, offsets))  # type: ignore[assignment]
-        trained = sum(label != IGNORED for label in labels[1:])
+        trained = len(labels) - labels.count(IGNORED) - (labels[:1] not in ([], [IGNORED]))
         if not trained:
             raise Unusable("row_cut", length=length, cutoff=self._data.cutoff_len)
         return Tokens(Rendered(ids, labels, trained, length, cut, whole), text.text, offsets)
@@ -218,9 +219,10 @@ class Renderer:
             if turns and len(turns) == span.answer + 1:
                 turns[-1] = turns[-1]._replace(end=end)
                 continue
-            opens = text.text.endswith(self._opening.text, 0, span.start)
             start = turns[-1].end if turns else 0
-            turns.append(Turn(start, first, end, self._opening.tokens if opens else 0, wanted[span.answer]))
+            opens = text.text.endswith(self._opening.text, 0, span.start)
+            opening = min(self._opening.tokens, first - start) if opens else 0
+            turns.append(Turn(start, first, end, opening, wanted[span.answer]))
         return turns
 
     def _turn_marks(self) -> tuple[_Opening, str]:
@@ -228,7 +230,7 @@ class Renderer:
         question, answer = "\ue0a1?\ue0a1", "\ue0a1!\ue0a1"
         said = [{"role": "user", "content": question}]
         try:
-            asked = self._template.write(said, True)
+            asked = ask(self._template.write, said)
             told = self._template.write(
                 [*said, {"role": "assistant", "content": answer}, {"role": "user", "content": question}], False
             )
@@ -238,6 +240,12 @@ class Renderer:
         closing = self._end_mark.match(told, told.rfind(answer) + len(answer)) if answer in told else None
         count = len(self._encode([opening])[0][0]) if opening else 0
         return _Opening(opening, count), closing.group().strip() if closing else ""
+
+
+def _as_said(message: Message | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(message, Message):
+        return {"role": message.role, "content": message.text}
+    return dict(message)
 
 
 class _Opening(NamedTuple):

@@ -116,14 +116,26 @@ def _from_own_skeleton(render: Render, said: Said, text: str, place: int) -> tup
     return (start, end) if 0 <= start < end and text.endswith(after) else None
 
 
-def _start(render: Render, before: Said, text: str, body: int) -> int:
-    """Where the model itself begins to write: after the text that asks for the answer.
+def ask(render: Render, said: Said) -> str:
+    """The text up to where the model begins to write its answer.
 
-    That may be before the answer's first word (a blank, an empty thought). It is the first word where the template does
+    A template that does not open answers when asked to is made to do so by an answer of ours.
+    """
+    asked = render(said, True)
+    if asked != render(said, False):
+        return asked
+    pieces = _with_sentinels(render, [*said, {"role": "assistant", "content": ""}], [len(said)])
+    opens = pieces and pieces[0].startswith(asked) and pieces[0][len(asked) :].strip()
+    return pieces[0] if pieces and opens else asked
+
+
+def _start(render: Render, before: Said, text: str, body: int) -> int:
+    """Where the model itself begins to write its answer, of which `body` is the first word.
+
+    That may be before the first word (a blank, an empty thought). It is the first word itself where the template does
     not ask in the words that it writes later.
     """
     asked = render(before, True)
-    if len(asked) > body or not text.startswith(asked):
-        return body
-    asks = not text[len(asked) : body].strip() or asked != render(before, False)
-    return len(asked) if asks else body
+    if text.startswith(asked) and len(asked) <= body and text[len(asked) : body].strip():
+        asked = ask(render, before)
+    return len(asked) if text.startswith(asked) and len(asked) <= body else body
