@@ -79,7 +79,8 @@ class Jobs:
                 write_settings(folder, config)
                 run_id = self._id_of(folder.path)
                 self._known.pop(run_id, None)
-                waiting.append(run_id)
+                if run_id not in waiting:
+                    waiting.append(run_id)
             if token:
                 self._tokens[token] = run_id
                 while len(self._tokens) > TOKENS_KEPT:
@@ -218,7 +219,7 @@ class Jobs:
         if proposed:
             return RunFolder(make_new(path.parent, path.name))
         run_id = self._id_of(path)
-        if run_id in waiting:
+        if run_id in waiting and (path / "config.yaml").exists():
             raise UserError("run_waits", field="output_dir", id=run_id)
         for above in path.relative_to(self.saves).parents:
             if (self.saves / above / "config.yaml").exists():
