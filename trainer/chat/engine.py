@@ -6,6 +6,7 @@ questions); who comes second waits. Conversations live with the callers: nothing
 
 from __future__ import annotations
 
+import collections
 import logging
 import queue
 import threading
@@ -51,6 +52,48 @@ class _Ticket:
     out: queue.SimpleQueue[tuple[int, Chunk] | UserError | None] = field(default_factory=queue.SimpleQueue)
 
 
+class _Answer(Iterator[Chunk]):
+    """One request's chunks without those that newer ones of their side have overtaken.
+
+    Not a generator: an interrupt that arrives while somebody waits for the next chunk must not end the rest.
+    """
+
+    def __init__(self, ticket: _Ticket) -> None:
+        self._ticket = ticket
+        self._ready: collections.deque[Chunk] = collections.deque()
+        self._over = False
+
+    def __next__(self) -> Chunk:
+        while not self._ready and not self._over:
+            self._fill()
+        if not self._ready:
+            raise StopIteration
+        return self._ready.popleft()
+
+    def _fill(self) -> None:
+        out = self._ticket.out
+        items = [out.get()]
+        while not out.empty():
+            items.append(out.get())
+        self._over = items[-1] is None
+        newest: dict[str, Chunk] = {}
+        for item in items:
+            if isinstance(item, UserError):
+                raise item
+            if item is not None:
+                newest[item[1].side] = item[1]
+        self._ready.extend(newest.values())
+
+    def close(self) -> None:
+        """Ends the answer; nothing more comes."""
+        self._ticket.stop.set()
+        self._ready.clear()
+        self._over = True
+
+    def __del__(self) -> None:
+        self._ticket.stop.set()
+
+
 class ChatEngine:
     """Loads, answers, stops, unloads; safe to call from any thread. torch is imported with the first load."""
 
@@ -80,7 +123,6 @@ class ChatEngine:
         template: str = "",
         hub: str = "huggingface",
         trust_remote_code: bool = False,
-        attention: str = "sdpa",
     ) -> Loaded:
         """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
 
@@ -98,7 +140,7 @@ class ChatEngine:
             base = resolve(model, hub)
             wanted = plan(base, [Path(each) for each in adapters], mode)
             self._drop()
-            loader = Loader(template, trust_remote_code, attention)
+            loader = Loader(template, trust_remote_code)
             self._sides = loader.load(wanted, mode)
             self._loaded = Loaded(
                 model, tuple(adapters) if mode != "base" else (), mode,
@@ -135,10 +177,10 @@ class ChatEngine:
     def stream(self, request: Request) -> Iterator[Chunk]:
         """The answers of all sides as they grow; each side ends with a chunk that is `done`.
 
-        A slow caller gets fewer and longer steps. Closing the iterator stops the answer. Raises UserError at once
+        A slow caller gets fewer and longer steps. Dropping the iterator stops the answer. Raises UserError at once
         when nothing is loaded or the message cannot be answered, and while iterating when the model fails.
         """
-        return self._latest(self._begin([request]))
+        return _Answer(self._begin([request]))
 
     def answers(self, requests: Sequence[Request]) -> list[dict[str, Chunk]]:
         """The final chunks of all sides for each request, answered in batches. Raises UserError as `stream` does."""
@@ -154,7 +196,9 @@ class ChatEngine:
         with self._changed:
             self._tickets.append(ticket)
         try:
-            self._wait_for_turn(ticket)
+            if not self._wait_for_turn(ticket):
+                self._give_up(ticket, requests)
+                return ticket
         except BaseException:
             self._forget(ticket)
             raise
@@ -181,6 +225,16 @@ class ChatEngine:
                 ]
                 raise UserError(code)
             self._state = "generating"
+            return True
+
+    def _give_up(self, ticket: _Ticket, requests: Sequence[Request]) -> None:
+        """Ends answers that never began; their histories stay as they were."""
+        self._forget(ticket)
+        for number, request in enumerate(requests):
+            for side in self._loaded.sides if self._loaded else ():
+                kept = tuple(request.histories.get(side, ()))
+                ticket.out.put((number, Chunk(side, ending="stopped", history=kept)))
+        ticket.out.put(None)
 
     def _work(self, ticket: _Ticket, sides: tuple[Side, ...], tasks: list[Task]) -> None:
         problem: UserError | None = None
@@ -207,25 +261,6 @@ class ChatEngine:
                 if isinstance(item, UserError):
                     raise item
                 yield item
-        finally:
-            ticket.stop.set()
-
-    def _latest(self, ticket: _Ticket) -> Iterator[Chunk]:
-        """One request's chunks without those that newer ones of their side have overtaken."""
-        try:
-            over = False
-            while not over:
-                items = [ticket.out.get()]
-                while not ticket.out.empty():
-                    items.append(ticket.out.get())
-                newest: dict[str, Chunk] = {}
-                for item in items:
-                    if isinstance(item, UserError):
-                        raise item
-                    if item is not None:
-                        newest[item[1].side] = item[1]
-                yield from newest.values()
-                over = items[-1] is None
         finally:
             ticket.stop.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +162,7 @@ def generate(
     )
     mixed = {"adapter_names": [row.adapter for row in rows]} if any(row.adapter for row in rows) else {}
     off = model.disable_adapter() if adapters_off else contextlib.nullcontext()
-    with torch.inference_mode(), off:
+    with torch.inference_mode(), off, no_leftovers(model):
         model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -172,6 +172,23 @@ def generate(
             streamer=_Rows(rows, tokenizer, stop_ids, report),
             **mixed,
         )
+
+
+@contextlib.contextmanager
+def no_leftovers(model: torch.nn.Module) -> Iterator[None]:
+    """Takes away the hooks that PEFT leaves behind when a mixed batch fails (peft 0.21, `_enable_peft_forward_hooks`).
+
+    With them, every later answer would be given by the failed batch's adapters.
+    """
+    before = {module: set(module._forward_pre_hooks) for module in model.modules()}
+    try:
+        yield
+    except BaseException:
+        for module, known in before.items():
+            for key in set(module._forward_pre_hooks) - known:
+                del module._forward_pre_hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
+        raise
 
 
 def _settings(rows: Sequence[Row], stop_ids: frozenset[int], pad: int) -> GenerationConfig:

@@ -31,8 +31,11 @@ class Task:
 
     def chunk(self, progress: Progress) -> Chunk:
         """What the caller sees of the row's progress."""
-        turn = Turn(self.request.question, progress.text)
-        history = (*self.history, turn) if progress.ending else ()
+        history: tuple[Turn, ...] = ()
+        if progress.ending:
+            # An answer that was stopped before its first word is none.
+            said = progress.text or progress.ending != "stopped"
+            history = (*self.history, Turn(self.request.question, progress.text)) if said else self.history
         return Chunk(
             self.side.name, progress.text, progress.ending, progress.tokens, progress.tokens_per_s, self.left_out,
             history,

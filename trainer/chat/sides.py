@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from trainer.chat.generation import no_leftovers
 from trainer.chat.memory import require_room
 from trainer.chat.request import Mode
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
-from trainer.model.adapter import check_adapter, read_adapter
-from trainer.model.catalog import check_folder, find
+from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
+from trainer.model.catalog import check_folder, find, is_whole
 from trainer.model.load import choose_precision, load_model, load_tokenizer
 from trainer.options import DataOptions
 
@@ -71,6 +72,8 @@ def _is_whole_model(path: Path) -> bool:
         raise UserError("chat_checkpoint_missing", field="adapter_name_or_path", path=str(path))
     if (path / "adapter_config.json").is_file():
         read_adapter(path)
+        if not is_whole(path / WEIGHTS):
+            raise UserError("chat_checkpoint_cut", field="adapter_name_or_path", path=str(path), file=WEIGHTS)
         return False
     if (path / "config.json").is_file():
         check_folder(path)
@@ -81,11 +84,10 @@ def _is_whole_model(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Loader:
-    """How models are loaded: template name (empty: the model's own), trust in code that comes with a model, attention."""
+    """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model."""
 
     template: str
     trust: bool
-    attention: str
 
     @property
     def device(self) -> torch.device:
@@ -119,10 +121,9 @@ class Loader:
         assert path is not None
         tokenizer = load_tokenizer(path, self.trust)
         renderer = Renderer(tokenizer, self.template, DataOptions())
-        model = (
-            load_model(path, self.dtype, attention=self.attention, trust=self.trust).to(self.device).eval()
-        )
-        model.requires_grad_(False)
+        model = load_model(path, self.dtype, trust=self.trust)
+        torch.nn.Module.to(model, self.device)
+        model.eval().requires_grad_(False)
         return Side(name, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
 
 
@@ -143,9 +144,9 @@ def _attach(model: Any, adapters: Sequence[Path]) -> Any:
     if len(names) > 1:
         # Side by side, the matrices give exactly the sum of the changes.
         adapted.add_weighted_adapter(names, [1.0] * len(names), TUNED, combination_type="cat")
-        for name in names:
-            adapted.delete_adapter(name)
     adapted.set_adapter(TUNED)
+    for name in names[1:] and names:
+        adapted.delete_adapter(name)
     adapted.requires_grad_(False)
     return adapted.eval()
 
@@ -159,7 +160,7 @@ def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
     """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
     ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), no_leftovers(model):
             model(input_ids=ids, adapter_names=[UNTOUCHED, TUNED])
     except (ValueError, NotImplementedError, TypeError):
         return False

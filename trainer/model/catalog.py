@@ -157,7 +157,7 @@ def check_folder(path: Path) -> None:
             raise ValueError
     except (ValueError, OSError):
         raise UserError("model_config_broken", field="model_name_or_path", path=str(config)) from None
-    missing = [name for name in _listed_weights(path) if not _is_whole(path / name)]
+    missing = [name for name in _listed_weights(path) if not is_whole(path / name)]
     if missing:
         raise UserError(
             "model_half", field="model_name_or_path", path=str(path), count=len(missing), name=missing[0]
@@ -185,7 +185,7 @@ def _listed_weights(path: Path) -> list[str]:
         raise UserError("model_config_broken", field="model_name_or_path", path=str(index)) from None
 
 
-def _is_whole(file: Path) -> bool:
+def is_whole(file: Path) -> bool:
     """Whether a safetensors file is as long as its header says: 8 bytes, the header, then the tensors.
 
     Layout: https://github.com/huggingface/safetensors#format
