@@ -29,7 +29,7 @@ from trainer.jobs.place import (
     run_name,
     write_settings,
 )
-from trainer.jobs.work import Emit, Run, run_sft, work
+from trainer.jobs.work import Emit, Run, run_stage, work
 from trainer.paths import RunFolder
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
@@ -50,7 +50,7 @@ Exit status: 0 done, 1 the run failed, 2 wrong arguments, 130 stopped.
 """
 
 
-def main(words: Sequence[str], run: Run = run_sft) -> int:
+def main(words: Sequence[str], run: Run = run_stage) -> int:
     """Runs one command and returns its exit status. `run` trains (tests put a quick one in its place)."""
     launch.settle_environment()
     command, rest = (words[0], list(words[1:])) if words else ("", [])
@@ -87,7 +87,7 @@ def complain(error: UserError) -> None:
         print(f"error: {problem}", file=sys.stderr)
 
 
-def train(words: Sequence[str], run: Run = run_sft) -> int:
+def train(words: Sequence[str], run: Run = run_stage) -> int:
     """One run in this process. Raises UserError for settings and folders that cannot be used."""
     if not words:
         raise UserError("train_what")

@@ -72,7 +72,7 @@ def explain(name: str) -> str:
         form = "" if info.form_default == info.default else f"\n  on the page: {shown(info.form_default)}"
         choices = f"\n  for example: {', '.join(info.choices)}" if info.choices else ""
         return f"{name}: {info.help}\n  takes: {kind_of(info)}\n  default: {shown(info.default)}{form}{choices}\n"
-    if said_as := compat.translate(name, "true"):
+    if said_as := _said_as(name):
         own, value = next(iter(said_as.items()))
         return f"{name}: is read as {own}: {value}\n\n{explain(own)}"
     if refusal := compat.REFUSED.get(name):
@@ -125,6 +125,11 @@ def _row(info: OptionInfo) -> str:
     return f"| `{info.name}` | {takes} | {default if default == 'empty' else f'`{default}`'} | {page} | {info.help} |"
 
 
+def _said_as(name: str) -> dict[str, Any]:
+    """What a renamed word says in ours, with the value that says anything at all."""
+    return compat.translate(name, True) or compat.translate(name, False) or {}
+
+
 def _renamed(name: str) -> str:
-    said_as = compat.translate(name, "true") or compat.translate(name, "false") or {}
-    return ", ".join(f"`{own}: {value}`" if value != "true" else f"`{own}`" for own, value in said_as.items())
+    said_as = _said_as(name)
+    return ", ".join(f"`{own}`" if value is True else f"`{own}: {value}`" for own, value in said_as.items())

@@ -31,7 +31,7 @@ from trainer.jobs.place import (
     write_settings,
 )
 from trainer.jobs.queue import Queue
-from trainer.jobs.work import Run, run_sft
+from trainer.jobs.work import Run, run_stage
 from trainer.jobs.worker import Worker, with_trust
 from trainer.options import options
 from trainer.paths import RunFolder, safe_path
@@ -47,7 +47,7 @@ class Jobs:
     the same. Every method may be called from any thread.
     """
 
-    def __init__(self, root: Path, *, run: Run = run_sft, trust_remote_code: bool = False) -> None:
+    def __init__(self, root: Path, *, run: Run = run_stage, trust_remote_code: bool = False) -> None:
         self.root = root.resolve()
         self.saves = self.root / "saves"
         self._trust = trust_remote_code

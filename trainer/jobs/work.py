@@ -32,13 +32,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 logger = logging.getLogger("trainer.run")
 
 
-def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
-    """Supervised fine-tuning, its libraries imported at the first call."""
+def run_stage(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
+    """The training stage that the config names; its libraries are imported at the first call."""
     launch.warm_up()
-    from trainer.train.sft import run_sft as run
+    from trainer.train.sft import run_sft
 
-    ending: Finished | Stopped = run(config, emit, stop)
-    return ending
+    stages: dict[str, Run] = {"sft": run_sft}
+    return stages[config.method.stage](config, emit, stop)
 
 
 def work(task: Task, log: EventLog, stop: Stop) -> Ending:

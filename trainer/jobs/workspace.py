@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.place import locate_data
-from trainer.jobs.work import Run, run_sft
+from trainer.jobs.work import Run, run_stage
 
 if TYPE_CHECKING:
     from trainer.chat.engine import ChatEngine
@@ -21,7 +21,7 @@ class Workspace:
     one in its place).
     """
 
-    def __init__(self, root: Path, *, trust_remote_code: bool = False, run: Run = run_sft) -> None:
+    def __init__(self, root: Path, *, trust_remote_code: bool = False, run: Run = run_stage) -> None:
         self.root = root.resolve()
         self.trust_remote_code = trust_remote_code
         self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
