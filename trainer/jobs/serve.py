@@ -77,14 +77,15 @@ def is_loopback(host: str) -> bool:
 
 def check_port(host: str, port: int) -> None:
     """Raises UserError with the next free port when this one cannot be listened on."""
+    # The resolver takes a number that is too large modulo 65536.
+    if not 0 < port < 65536:
+        raise UserError("port_refused", port=port, reason="ports go from 1 to 65535", free=PORT)
     try:
         _listen(host, port)
     except (socket.gaierror, UnicodeError) as error:
         raise UserError(
             "host_unknown", host=host, reason=getattr(error, "strerror", None) or str(error)
         ) from None
-    except OverflowError:
-        raise UserError("port_refused", port=port, reason="ports go from 0 to 65535", free=PORT) from None
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise UserError("host_unknown", host=host, reason=error.strerror or str(error)) from None
