@@ -214,16 +214,20 @@ class ChatEngine:
             raise
         return ticket
 
-    def _wait_for_turn(self, ticket: _Ticket) -> None:
+    def _wait_for_turn(self, ticket: _Ticket) -> bool:
+        """Whether it is the caller's turn; False when the caller has stopped waiting."""
+
+        def over() -> bool:
+            return self._state != "generating" or ticket.stop.is_set()
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._state != "generating" or ticket.stop.is_set(), self._patience_s
-            )
+            self._changed.wait_for(over, self._patience_s)
+            if ticket.stop.is_set():
+                return False
+            if self._state == "empty":
+                raise UserError("chat_empty")
             if self._state != "ready":
-                code = {"empty": "chat_empty", "loading": "chat_loading", "generating": "chat_busy"}[
-                    self._state
-                ]
-                raise UserError(code)
+                raise UserError("chat_loading" if self._state == "loading" else "chat_busy")
             self._state = "generating"
             return True
 

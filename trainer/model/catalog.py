@@ -122,6 +122,23 @@ def resolve(name_or_path: str, hub: str) -> Path:
     A model that is not on this machine is downloaded from `hub` ("huggingface" or "modelscope"), which can take long.
     Raises UserError for an unknown name, a folder that is not a whole model, and a model that cannot be fetched.
     """
+    place = _place(name_or_path, hub)
+    return place if isinstance(place, Path) else _fetch(place, hub)
+
+
+def resolve_here(name_or_path: str, hub: str) -> Path:
+    """The same without a download. Raises UserError, too, for a model that is not on this machine yet."""
+    place = _place(name_or_path, hub)
+    if isinstance(place, Path):
+        return place
+    try:
+        return _snapshot(place, hub, only_local=True)
+    except Exception:  # not here, or only half of it: the libraries have many names for this
+        raise UserError("model_not_here", field="model_name_or_path", name=place) from None
+
+
+def _place(name_or_path: str, hub: str) -> Path | str:
+    """The folder that is meant, or the id on `hub`."""
     wanted = name_or_path.strip()
     if not wanted:
         raise UserError("no_model", field="model_name_or_path")
@@ -134,10 +151,10 @@ def resolve(name_or_path: str, hub: str) -> Path:
         check_folder(path)
         return path
     if entry:
-        return _fetch(entry.hub_id(hub), hub)
+        return entry.hub_id(hub)
     # owner/name, the form of an id on both hubs; more slashes, a dot or a tilde in front can only be a folder.
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", wanted) and not path.exists():
-        return _fetch(wanted, hub)
+        return wanted
     if path.is_absolute() or "/" in wanted or "\\" in wanted or path.exists():
         raise UserError("model_folder_missing", field="model_name_or_path", path=wanted)
     known = [each.name for each in entries()]
