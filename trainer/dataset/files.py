@@ -69,6 +69,10 @@ def _whole(path: Path) -> Iterator[Item]:
         raise UserError("data_too_deep", field="dataset", path=str(path)) from None
     if not isinstance(value, (list, dict)):
         raise UserError("data_not_list", field="dataset", path=str(path), found=type(value).__name__)
+    if path.suffix.lower() == ".jsonl" and not any(isinstance(each, dict) for each in value):
+        # A single line that is a list, but not of rows: it is a row itself, and a bad one.
+        yield from _lines(path)
+        return
     for number, each in enumerate(value if isinstance(value, list) else [value], 1):
         yield Item(number, each)
 
@@ -93,7 +97,7 @@ def _lines(path: Path) -> Iterator[Item]:
             data = line.removeprefix(BOM) if number == 1 else line
             offset += len(line)
             try:
-                text = data.decode().strip()
+                text = data.decode().rstrip()
             except UnicodeDecodeError as error:
                 raise _not_utf8(path, number, offset - len(data) + error.start) from None
             if text:
