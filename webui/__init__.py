@@ -8,15 +8,21 @@ from trainer.jobs.workspace import Workspace
 from webui import theme
 from webui.i18n import say
 from webui.tabs import top, train
+from webui.tabs.chat import ChatTab
 
 
 def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
     """The page over a workspace: top bar, tabs, drawer. `hub` is the hub that is chosen at first."""
-    with gr.Blocks(title="TuneBoard", analytics_enabled=False, fill_width=True) as page:
+    page: gr.Blocks = gr.Blocks(title="TuneBoard", analytics_enabled=False, fill_width=True)
+    with page:
         bar = top.build(hub)
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
-                train.build(page, workspace, bar)
+                panel = train.build(page, workspace, bar)
+            with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
+                talk = ChatTab(workspace, bar)
+        talk.attach(page.load, talking.select)
+        talk.open_run(panel.head.select, tabs)
         bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
     return page

@@ -44,13 +44,16 @@ def make(info: OptionInfo, value: Any = None, **more: Any) -> Any:
 def _number(info: OptionInfo, common: dict[str, Any]) -> gr.Component:
     low, high, step = info.min, info.max, info.step
     if low is not None and high is not None and step and not is_optional(info.kind):
-        if (high - low) / step <= MOST_STOPS:
-            slider = gr.Slider(minimum=low, maximum=high, step=step, buttons=[], **common)
-            # Gradio answers a number out of range with a toast and an emptied box with a crash: `checked` says it better.
-            slider.preprocess = _as_typed  # type: ignore[method-assign,assignment]
-            return slider
+        return _slider(low, high, step, common) if (high - low) / step <= MOST_STOPS else gr.Number(**common)
     # No bounds and no precision here, for the same reason; a precision would also round a fraction silently.
     return gr.Number(**common)
+
+
+def _slider(low: float, high: float, step: float, common: dict[str, Any]) -> gr.Slider:
+    slider = gr.Slider(minimum=low, maximum=high, step=step, buttons=[], **common)
+    # Gradio answers a number out of range with a toast, and an emptied box with a crash: `checked` says it better.
+    slider.preprocess = _as_typed  # type: ignore[method-assign,assignment]
+    return slider
 
 
 def _as_typed(value: Any) -> Any:

@@ -9,14 +9,18 @@ from typing import Any, NamedTuple
 
 from trainer.config import RunConfig, read_file, require_training, write_yaml
 from trainer.dataset import templates
+from trainer.dataset.doctor import Page, Totals
 from trainer.dataset.info import load_info
 from trainer.errors import UserError, problems_of
-from trainer.jobs.place import model_folder
+from trainer.jobs.place import PROPOSED, locate_data, model_folder
+from trainer.jobs.sight import Sight
 from trainer.jobs.workspace import Workspace
 from webui import form
 from webui.outlook import Look, Outlook
 
 MOST_FILE_KB = 256
+ROWS_A_PAGE = 5
+MOST_COUNTED = 5000
 Choice = tuple[str, str]
 
 
@@ -41,6 +45,7 @@ class Desk:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._outlook = Outlook(workspace.jobs)
+        self._sight = Sight(workspace.root, trust_remote_code=workspace.trust_remote_code)
 
     def look(self, values: Mapping[str, Any]) -> Look:
         """Rows, steps and time of the run that the values describe."""
@@ -75,13 +80,38 @@ class Desk:
         """Submits the run; its job. The same token gives the same job."""
         return _try(lambda: self.workspace.jobs.submit(form.read(values), token))
 
+    def preview(self, values: Mapping[str, Any], page: int) -> Outcome:
+        """A page of rows and, unless there are very many, counts over all of them; else None in their place."""
+
+        def see() -> tuple[Page, Totals | None]:
+            config = form.read(values)
+            require_training(config)
+            rows = self._outlook.look(values).rows
+            counted = self._sight.count(config) if rows is not None and rows <= MOST_COUNTED else None
+            return self._sight.preview(config, page, ROWS_A_PAGE), counted
+
+        return _try(see)
+
     def command(self, values: Mapping[str, Any]) -> Outcome:
         """The command line that starts the same run."""
-        return _try(lambda: form.command(_complete(values)))
+        return _try(lambda: form.command(self._from_here(_complete(values))))
+
+    def _from_here(self, config: RunConfig) -> RunConfig:
+        """With the folders as a shell in the server's working directory has to name them."""
+        name = config.train.output_dir.strip()
+        if name and not name.startswith("saves/") and not Path(name).is_absolute():
+            parent = Path("saves") / model_folder(config.model.model_name_or_path) / config.method.finetuning_type
+            name = str(parent / name)
+        data = config.data.dataset_dir
+        here = Path.cwd() == self.workspace.root
+        if not here:
+            data = locate_data(data, self.workspace.root)
+            name = name and str(self.workspace.root / name)
+        return config.with_values(output_dir=name, dataset_dir=data)
 
     def save(self, values: Mapping[str, Any]) -> Outcome:
         """The settings as a YAML file. A proposed output folder is left out: the next run needs another one."""
-        return _try(lambda: write_yaml(_complete(values)))
+        return _try(lambda: write_yaml(_without_proposal(_complete(values))))
 
     def load(self, path: Path) -> Outcome:
         """The settings in a file, TuneBoard's own or LLaMA-Factory's."""
@@ -92,6 +122,10 @@ def _complete(values: Mapping[str, Any]) -> RunConfig:
     config = form.read(values)
     require_training(config)
     return config
+
+
+def _without_proposal(config: RunConfig) -> RunConfig:
+    return config.with_values(output_dir="") if PROPOSED.fullmatch(config.train.output_dir) else config
 
 
 def _load(path: Path) -> RunConfig:

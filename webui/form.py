@@ -23,9 +23,34 @@ from webui.controls import show
 Values = dict[str, Any]
 CUSTOM = "Custom"
 # Panels of the Train tab that are folded up at first, in their order.
-FOLDED = ("lora", "memory", "saving", "evaluation", "learning", "advanced")
+FOLDED = ("rows", "lora", "memory", "saving", "evaluation", "learning", "advanced")
 SHOWN = ("top", "data", "basics", *FOLDED)
-FIELDS: tuple[str, ...] = tuple(name for name, info in options().items() if info.panel in SHOWN)
+# Seldom touched options of the data, which the page folds up.
+ROWS = ("dataset_dir", "max_samples")
+# The order of these panels is that of a person's decisions; elsewhere it is that of the declarations.
+ORDERED = {
+    "data": ("dataset", "identity_name", "identity_author"),
+    "basics": (
+        "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "cutoff_len",
+        "lr_scheduler_type", "compute_type", "output_dir",
+    ),
+}  # fmt: skip
+
+
+def panel_of(name: str) -> str:
+    """The panel of the page that holds a control."""
+    if name in ROWS:
+        return "rows"
+    return options()[name].panel if name in options() else "extra"
+
+
+def names_in(panel: str) -> tuple[str, ...]:
+    """The controls of a panel from top to bottom."""
+    first = ORDERED.get(panel, ())
+    return (*first, *(name for name in options() if panel_of(name) == panel and name not in first))
+
+
+FIELDS: tuple[str, ...] = tuple(name for name in options() if panel_of(name) in SHOWN)
 NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
 PRESETS = catalog.PRESETS
 # What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
@@ -76,6 +101,18 @@ def read(values: Mapping[str, Any]) -> RunConfig:
     if empty:
         raise UserErrors(empty)
     return config
+
+
+def read_leniently(values: Mapping[str, Any]) -> tuple[RunConfig, bool]:
+    """The settings without those that are wrong, and whether nothing is."""
+    try:
+        return read(values), True
+    except UserError as error:
+        wrong = {problem.field for problem in problems_of(error)}
+    try:
+        return read({name: value for name, value in values.items() if name in FIELDS and name not in wrong}), False
+    except UserError:
+        return RunConfig(), False
 
 
 def write(config: RunConfig) -> Values:

@@ -31,9 +31,10 @@ def marks(values: Mapping[str, Any], proposals: Mapping[str, Any], unfilled: Ite
     changed = {name: shown(proposals[name], lang) for name in form.changed(values, proposals)}
     panels: dict[str, int] = {}
     for name in changed:
-        panel = options()[name].panel if name in options() else "extra"
-        panels[panel] = panels.get(panel, 0) + 1
-    facts = {"changed": changed, "panels": panels, "hidden": sorted(form.hidden(values) | set(unfilled))}
+        panels[form.panel_of(name)] = panels.get(form.panel_of(name), 0) + 1
+    gone = form.hidden(values) | set(unfilled)
+    folded = [panel for panel in form.FOLDED if gone.issuperset(form.names_in(panel))]
+    facts = {"changed": changed, "panels": panels, "hidden": sorted(gone), "folded": folded}
     return f'<div hidden data-marks="{escape(json.dumps(facts, ensure_ascii=False))}"></div>'
 
 

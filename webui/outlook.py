@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from trainer.config import RunConfig
+from trainer.dataset.doctor import count_steps
 from trainer.dataset.info import choose
 from trainer.dataset.load import load_rows
 from trainer.errors import UserError
@@ -61,10 +61,7 @@ class Outlook:
 
     def look(self, values: Mapping[str, Any]) -> Look:
         """What the form's values lead to. Never raises: what is wrong with them is said when they are used."""
-        try:
-            config = form.read({**values, "extra": ""})
-        except UserError:
-            return Look()
+        config, whole = form.read_leniently(values)
         if not config.data.dataset:
             return Look(unfilled=frozenset(PLACEHOLDERS))
         try:
@@ -75,7 +72,8 @@ class Outlook:
             return Look()
         if counted is None:
             return Look()
-        steps = count_steps(counted.train, config)
+        # With packing the lengths of the rows decide.
+        steps = count_steps(counted.train, config).total if whole and not config.data.packing else None
         pace = self._pace(model_folder(config.model.model_name_or_path), config.method.finetuning_type)
         seconds = pace * steps * _rows_a_step(config) if pace and steps else None
         unfilled = frozenset(PLACEHOLDERS) - counted.filled
@@ -130,15 +128,3 @@ def _rows_a_step(config: RunConfig) -> int:
 def _filled(files: list[Path]) -> frozenset[str]:
     texts = [path.read_bytes() for path in files]
     return frozenset(name for name, mark in PLACEHOLDERS.items() if any(mark.encode() in text for text in texts))
-
-
-def count_steps(rows: int, config: RunConfig) -> int | None:
-    """Optimiser steps of a run on one device, counted as transformers' trainer does; None where packing decides."""
-    train = config.train
-    if train.max_steps > 0:
-        return train.max_steps
-    if config.data.packing:
-        return None
-    batches = math.ceil(rows / train.per_device_train_batch_size)
-    an_epoch = max(1, math.ceil(batches / train.gradient_accumulation_steps))
-    return math.ceil(train.num_train_epochs * an_epoch)

@@ -10,7 +10,15 @@
     get: (name) => { try { return localStorage.getItem("tuneboard." + name); } catch { return null; } },
     set: (name, value) => { try { localStorage.setItem("tuneboard." + name, value); } catch { /* private window */ } },
   };
+  const byId = (id) => document.getElementById(id);
+  const make = (tag, attributes, text) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
 
+  // ---- language -------------------------------------------------------------------------------------------------
   const firstLanguage = () => {
     const kept = store.get("language");
     if (languages.includes(kept)) return kept;
@@ -19,17 +27,17 @@
   };
   let language = firstLanguage();
 
-  const say = (key, values) => {
+  const say = (key, values = {}) => {
     const text = texts[language][key] || texts.en[key] || "";
-    return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
+    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
   };
 
-  // ---- language -------------------------------------------------------------------------------------------------
   // A component with the id say-train-start shows train.start and train.start.*; o-lora_rank shows both texts of an option.
   const keysUnder = new Map();
   const keysOf = (id) => {
     if (!keysUnder.has(id)) {
-      const base = id.startsWith("o-") ? "options." + id.slice(2) : id.slice(4).replaceAll("-", ".");
+      const name = id.replace(/-button$/, "");
+      const base = name.startsWith("o-") ? "options." + name.slice(2) : name.slice(4).replaceAll("-", ".");
       keysUnder.set(id, Object.keys(texts.en).filter((key) => key === base || key.startsWith(base + ".")));
     }
     return keysUnder.get(id);
@@ -43,20 +51,22 @@
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const text = node.nodeValue.trim();
       const key = text && keyOfText(keys, text);
-      if (key && text !== say(key)) node.nodeValue = node.nodeValue.replace(text, () => say(key));
+      if (key && text !== texts[language][key]) node.nodeValue = node.nodeValue.replace(text, () => texts[language][key]);
     }
     for (const each of [element, ...element.querySelectorAll("[placeholder],[aria-label],[title]")]) {
       for (const attribute of ATTRIBUTES) {
         const text = each.getAttribute(attribute);
         const key = text && keyOfText(keys, text);
-        if (key && text !== say(key)) each.setAttribute(attribute, say(key));
+        if (key && text !== texts[language][key]) each.setAttribute(attribute, texts[language][key]);
       }
     }
   };
+  // Gradio's dropdowns have no placeholder of their own.
   const hintWithin = (element) => {
     const key = "page.placeholder." + element.id.slice(2);
     const input = texts.en[key] && element.querySelector("input, textarea");
-    if (input && input.placeholder !== say(key)) input.placeholder = say(key);
+    const text = input && element.querySelector(".token") ? "" : say(key);
+    if (input && input.placeholder !== text) input.placeholder = text;
   };
   const translateTagged = (element) => {
     const text = say(element.dataset.say);
@@ -72,25 +82,185 @@
         if (each.getAttribute(attribute) !== text) each.setAttribute(attribute, text);
       });
     }
-    document.documentElement.lang = language;
+    if (document.documentElement.lang !== language) document.documentElement.lang = language;
   };
 
   // ---- light and dark --------------------------------------------------------------------------------------------
   const showShade = () => {
     const shade = store.get("shade") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    document.body.classList.toggle("dark", shade === "dark");
+    if (document.body.classList.contains("dark") !== (shade === "dark")) document.body.classList.toggle("dark");
   };
   const switchShade = () => {
     store.set("shade", document.body.classList.contains("dark") ? "light" : "dark");
     showShade();
   };
 
+  // ---- marks: what is changed, what is hidden, what is wrong --------------------------------------------------------
+  const blockOf = (name) => byId("o-" + name) || byId(name === "model_path" ? "say-page-model_path" : "say-train-" + name);
+  const setClass = (element, name, on) => {
+    if (element && element.classList.contains(name) !== on) element.classList.toggle(name, on);
+  };
+  // One extra child of a block, made when `html` is not empty, kept up to date, and taken away when it is.
+  const setChild = (block, kind, html, title) => {
+    let child = block.querySelector(`:scope > [data-mark="${kind}"]`);
+    if (!html) return child && child.remove();
+    if (!child) block.append((child = make(kind === "reset" ? "button" : "div", { "data-mark": kind })));
+    if (child.tbHtml !== html) { child.innerHTML = html; child.tbHtml = html; }
+    if (kind === "reset" && child.title !== title) {
+      child.type = "button"; child.title = title; child.setAttribute("aria-label", title);
+    }
+    if (kind === "problem" && !child.hasAttribute("role")) child.setAttribute("role", "alert");
+    return child;
+  };
+  const readMarks = () => {
+    const element = document.querySelector("#marks [data-marks]");
+    return element ? JSON.parse(element.dataset.marks) : null;
+  };
+  const readProblems = () => {
+    const found = {};
+    document.querySelectorAll("#problems [data-field]").forEach((each) => {
+      found[each.dataset.field] = (found[each.dataset.field] || "") + each.querySelector(".said").outerHTML;
+    });
+    return found;
+  };
+  const mark = () => {
+    const facts = readMarks();
+    if (!facts) return;
+    const wrong = readProblems();
+    const blocks = [...document.querySelectorAll("[id^='o-']"), blockOf("extra"), blockOf("model_path")];
+    for (const block of blocks) {
+      if (!block) continue;
+      const name = block.id.replace(/^(o|say-train|say-page)-/, "");
+      setClass(block, "tb-hidden", facts.hidden.includes(name));
+      setClass(block, "tb-changed", name in facts.changed);
+      setClass(block, "tb-wrong", name in wrong);
+      setChild(block, "reset", name in facts.changed ? "↺" : "", say("train.reset", { value: facts.changed[name] }));
+      setChild(block, "problem", wrong[name] || "");
+    }
+    const prefix = "say-train-panel-";
+    document.querySelectorAll(`[id^='${prefix}']`).forEach((fold) => {
+      const panel = fold.id.slice(prefix.length);
+      const title = fold.querySelector(".label-wrap");
+      if (title) setChild(title, "count", facts.panels[panel] ? say("train.changed", { count: facts.panels[panel] }) : "");
+      setClass(fold, "tb-hidden", (facts.folded || []).includes(panel));
+    });
+  };
+
+  // ---- the way to a setting ------------------------------------------------------------------------------------------
+  const panels = window.tuneboardPanels;
+  const whenThere = (id, act, tries = 60) => {
+    const element = blockOf(id);
+    if (element && element.offsetParent) return act(element);
+    if (tries) requestAnimationFrame(() => whenThere(id, act, tries - 1));
+  };
+  const goTo = (name) => {
+    const fold = byId("say-train-panel-" + panels[name]);
+    const content = fold && fold.querySelector("[data-testid='accordion-content']");
+    if (content && getComputedStyle(content).display === "none") fold.querySelector(".label-wrap").click();
+    whenThere(name, (element) => {
+      element.scrollIntoView({ block: "center" });
+      const control = element.querySelector("input:not([type=range]), textarea, select");
+      if (control) control.focus({ preventScroll: true });
+      element.classList.add("tb-found");
+      setTimeout(() => element.classList.remove("tb-found"), 1600);
+    });
+  };
+  const search = (input) => {
+    const list = byId("found");
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const hidden = (readMarks() || { hidden: [] }).hidden;
+    const hits = words.length
+      ? Object.keys(panels).filter((name) => !hidden.includes(name)).filter((name) => {
+        const label = say(`options.${name}.label`) || say(`train.${name}.label`);
+        const text = [name, name.replaceAll("_", " "), label, say(`options.${name}.help`)].join(" ").toLowerCase();
+        return words.every((word) => text.includes(word));
+      }).slice(0, 8)
+      : [];
+    list.replaceChildren(...hits.map((name) => {
+      const item = make("li", {});
+      const button = make("button", { type: "button", "data-go": name });
+      button.append(make("b", {}, say(`options.${name}.label`) || say(`train.${name}.label`)), make("code", {}, name),
+        make("span", {}, say(`train.panel.${panels[name]}`)));
+      item.append(button);
+      return item;
+    }));
+    if (words.length && !hits.length) list.append(make("li", { class: "none" }, say("train.search_none")));
+    list.hidden = !words.length;
+    input.setAttribute("aria-expanded", String(Boolean(words.length)));
+  };
+  const closeSearch = () => { const list = byId("found"); if (list) list.hidden = true; };
+  const walkSearch = (event) => {
+    const items = [...document.querySelectorAll("#found [data-go]")];
+    if (event.key === "Escape") { closeSearch(); return byId("find").focus(); }
+    if (!items.length) return;
+    if (event.key === "Enter" && event.target.id === "find") { event.preventDefault(); return items[0].click(); }
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const place = items.indexOf(document.activeElement) + step;
+    (items[place] || byId("find")).focus();
+  };
+
+  // ---- presses ---------------------------------------------------------------------------------------------------------
+  // A double click is one wish: presses within two seconds, and all while an answer is out, carry the same token.
+  const pressed = { token: "", at: 0, out: false };
+  const press = (given) => {
+    const now = Date.now();
+    if (!pressed.out && now - pressed.at > 2000) {
+      pressed.token = Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16)).join("");
+    }
+    pressed.at = now;
+    pressed.out = true;
+    setClass(byId("say-train-start"), "tb-busy", true);
+    setTimeout(release, 20000);
+    given[0] = pressed.token;
+    return given;
+  };
+  const release = () => { pressed.out = false; setClass(byId("say-train-start"), "tb-busy", false); };
+  const two = (number) => String(number).padStart(2, "0");
+  const runName = () => {
+    const now = new Date();
+    const parts = [now.getMonth() + 1, now.getDate(), now.getHours(), now.getMinutes(), now.getSeconds()];
+    return "train_" + [now.getFullYear(), ...parts.map(two)].join("-");
+  };
+  const download = (name, text) => {
+    if (!text) return;
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+  const copy = async (button) => {
+    const source = button.parentElement.querySelector("pre");
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+    } catch {
+      // Without https there is no clipboard; a selection can still be copied.
+      getSelection().selectAllChildren(source);
+      document.execCommand("copy");
+    }
+    button.textContent = say("train.copied");
+    setTimeout(() => { button.textContent = say("train.copy"); }, 1500);
+  };
+  // A file dropped anywhere on the left column is loaded as if it had been chosen with the button.
+  const dropped = (event) => {
+    const file = event.dataTransfer && event.dataTransfer.files[0];
+    if (!file || !event.target.closest("#decide")) return;
+    event.preventDefault();
+    const input = byId("say-train-load").parentElement.querySelector("input[type=file]");
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
   // ---- one look at the page per frame ------------------------------------------------------------------------------
-  const looks = [translate];
   let waiting = false;
   const look = () => {
     waiting = false;
-    looks.forEach((each) => each());
+    translate();
+    mark();
     observer.takeRecords();
   };
   const observer = new MutationObserver(() => {
@@ -99,14 +269,28 @@
   const begin = () => {
     showShade();
     observer.observe(document.body, { childList: true, subtree: true, characterData: true });
+    // Gradio follows the system's shade when it mounts; the person's own choice holds.
+    new MutationObserver(showShade).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     look();
   };
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-do='shade']")) switchShade();
+    const target = event.target;
+    if (target.closest("[data-do='shade']")) switchShade();
+    if (target.closest("[data-do='copy']")) copy(target.closest("[data-do='copy']"));
+    const go = target.closest("[data-go]");
+    if (go) { closeSearch(); goTo(go.dataset.go); } else if (!target.closest("#search")) closeSearch();
+    const reset = target.closest("[data-mark='reset']");
+    if (reset) { event.preventDefault(); window.tuneboard.reset(reset.parentElement.id.replace(/^(o|say-train)-/, "")); }
+    const turn = target.closest("[data-turn]");
+    if (turn && turn.getAttribute("aria-disabled") !== "true") window.tuneboard.turn(Number(turn.dataset.turn));
   });
+  document.addEventListener("input", (event) => { if (event.target.id === "find") search(event.target); });
+  document.addEventListener("keydown", (event) => { if (event.target.closest("#search")) walkSearch(event); });
+  document.addEventListener("dragover", (event) => { if (event.target.closest("#decide")) event.preventDefault(); });
+  document.addEventListener("drop", dropped);
 
   window.tuneboard = {
-    say,
+    say, press, release, runName, download,
     language: () => language,
     speak: (wanted) => {
       if (!languages.includes(wanted)) return;

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from webui.form import NAMES, panel_of
 from webui.i18n import dictionary
 
 HERE = Path(__file__).parent
-STYLES = [HERE / "style.css", HERE / "live.css"]
+STYLES = [HERE / "style.css", HERE / "live.css", HERE / "chat.css"]
 SCRIPT = HERE / "page.js"
 
 # Gradio's own fonts have no Chinese, Japanese or Korean; the system's have.
@@ -68,4 +69,6 @@ def head() -> str:
     """The script of the page with its dictionary, for the document's head."""
     # "</" would end the script element early.
     words = json.dumps(dictionary(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    return f"<script>window.tuneboardTexts = {words};\n{SCRIPT.read_text(encoding='utf-8')}</script>"
+    panels = {name: panel_of(name) for name in NAMES if name != "model_path"}
+    script = SCRIPT.read_text(encoding="utf-8")
+    return f"<script>window.tuneboardTexts = {words};window.tuneboardPanels = {json.dumps(panels)};\n{script}</script>"

@@ -11,12 +11,17 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from webui import controls, form, marks
+from webui import controls, form, marks, preview
 from webui.desk import Desk
 from webui.i18n import say, tagged
 from webui.live import RunPanel
 from webui.tabs.top import Top, model_choices
 
+# What an open preview shows changes with these.
+SEEN = (
+    "dataset", "dataset_dir", "max_samples", "identity_name", "identity_author", "cutoff_len", "template",
+    "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path",
+)  # fmt: skip
 # Events that nobody pressed a button for show no progress: Gradio would walk the whole page for it at each of them.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -69,7 +74,7 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
         html["preview"] = gr.HTML(elem_id="preview", js_on_load=_PAGER)
     with gr.Column(elem_classes="card", elem_id="basics-card"):
         gr.HTML(tagged("train.panel.basics", "h3"))
-        preset = gr.Radio(
+        goal = gr.Radio(
             [(say(f"train.goal.{name}"), name) for name in form.PRESETS], value="balanced", show_label=False,
             container=False, elem_id="say-train-goal",
         )  # fmt: skip
@@ -99,8 +104,8 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
         html["said"] = gr.HTML(elem_id="said")
     html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
     with gr.Row(visible=False):
-        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(1)
-    return made, Parts(**html, preset=preset, yaml=yaml, token=token, page=number, buttons=buttons)
+        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(0)
+    return made, Parts(**html, preset=goal, yaml=yaml, token=token, page=number, buttons=buttons)
 
 
 # `trigger` sends the click to the server; page.js calls these.
@@ -113,9 +118,8 @@ def _button(name: str, **more: Any) -> gr.Button:
 
 
 def _fields(panel: str, values: form.Values) -> dict[str, Any]:
-    names = [name for name, info in options().items() if info.panel == panel]
     with gr.Row(elem_classes="fields"):
-        return {name: controls.make(options()[name], values[name]) for name in names}
+        return {name: controls.make(options()[name], values[name]) for name in form.names_in(panel)}
 
 
 def _search() -> str:
@@ -132,7 +136,7 @@ class _Wiring:
     def __init__(self, desk: Desk, top: Top, panel: RunPanel, fields: dict[str, Any], parts: Parts) -> None:
         self.desk, self.top, self.panel, self.parts = desk, top, panel, parts
         self.fields = [fields[name] for name in form.NAMES]
-        self.output_dir = fields["output_dir"]
+        self.by_name = fields
         self.lists = [fields["dataset"], fields["eval_dataset"], top.checkpoints, top.template]
         self.proposals = gr.State(form.proposed("Sprout", "lora"))
         self.found = gr.State(())
@@ -141,10 +145,12 @@ class _Wiring:
     def listen(self, page: gr.Blocks) -> None:
         top, parts = self.top, self.parts
         assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
-        every_change = [field.change for field in self.fields]
+        every_change = [field.change for field in [*self.fields, parts.preset]]
         gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
               assessed, trigger_mode="always_last", **QUIET)  # fmt: skip
-        page.load(None, [self.output_dir], [self.output_dir], js="(name) => name || window.tuneboard.runName()")
+        page.load(None, [self.by_name["output_dir"]], [self.by_name["output_dir"]], js="(name) => name || window.tuneboard.runName()")
+        for event in (top.language.change, *(self.by_name[name].change for name in SEEN)):
+            event(self._turn_again, [parts.page, *self.common], parts.preview, trigger_mode="always_last", **QUIET)
         page.load(self._lists, [top.model, top.method], self.lists, **QUIET)
         for menu in (top.model, top.method, parts.preset):
             menu.input(self._propose, self.common, [*self.fields, self.proposals, parts.said], **QUIET)
@@ -160,9 +166,12 @@ class _Wiring:
         parts, buttons, told = self.parts, self.parts.buttons, [self.found, self.parts.problems]
         panel = self.panel
         buttons["start"].click(
-            self._start, [parts.token, panel.view, *self.common], [*told, self.output_dir, parts.said, *panel.outputs],
+            self._start, [parts.token, panel.view, *self.common], [*told, self.by_name["output_dir"], parts.said, *panel.outputs],
             js="(...given) => window.tuneboard.press(given)", concurrency_limit=None, **QUIET,
         ).then(None, js="() => window.tuneboard.release()")  # fmt: skip
+        shown = [*told, parts.preview, parts.page]
+        buttons["preview"].click(self._preview, self.common, shown, **QUIET)
+        parts.preview.click(self._turn, self.common, shown, **QUIET)
         buttons["command"].click(self._command, self.common, [*told, parts.said], **QUIET)
         buttons["save"].click(self._save, self.common, [*told, parts.yaml], **QUIET).then(
             None, [parts.yaml], js="(text) => window.tuneboard.download('tuneboard.yaml', text)"
@@ -187,8 +196,9 @@ class _Wiring:
         new, kept = form.fill(values, before, after)
         return [*_updates(new), after, marks.kept(kept, lang)]
 
-    def _reset(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
-        event: gr.EventData = given[-1]
+    def _reset(
+        self, event: gr.EventData, lang: str, preset: str, proposals: form.Values, *given: Any
+    ) -> list[Any]:
         name = event._data.get("name") if isinstance(event._data, dict) else ""
         return _updates({name: proposals[name]} if name in proposals else {})
 
@@ -207,6 +217,26 @@ class _Wiring:
             return [*told, gr.skip(), gr.skip(), *(gr.skip() for _ in self.panel.outputs)]
         name = self.desk.next_name(values)
         return [*told, name, "", *self.panel.started(view, job.id, lang)]
+
+    def _preview(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+        return self._show(1, lang, form.named(given))
+
+    def _turn(
+        self, event: gr.EventData, lang: str, preset: str, proposals: form.Values, *given: Any
+    ) -> list[Any]:
+        page = event._data.get("page") if isinstance(event._data, dict) else 0
+        return self._show(page if isinstance(page, int) else 0, lang, form.named(given))
+
+    def _turn_again(self, page: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> Any:
+        """An open preview follows what it shows; mistakes wait until they are asked about."""
+        return self._show(int(page or 0), lang, form.named(given))[2] if page else gr.skip()
+
+    def _show(self, page: int, lang: str, values: form.Values) -> list[Any]:
+        if page < 1:
+            return [(), "", "", 0]
+        seen, problems = self.desk.preview(values, page)
+        html = preview.preview(seen[0], page, seen[1], lang) if seen else ""
+        return [problems, marks.problems(problems, lang), html, page if seen else 0]
 
     def _command(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
         text, problems = self.desk.command(form.named(given))
