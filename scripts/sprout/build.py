@@ -4,41 +4,67 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 import corpus
 import pretrain
 import tokenizer as tok
+import torch
+from tokenizers import Tokenizer
+from transformers import Qwen2ForCausalLM
 
-SEED = 2026
-STEPS = 3000
-ITEMS = 300_000
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training: which mix, how many conversations and texts, and the plan of the loop."""
+
+    mix: list[tuple[corpus.Maker, float]]
+    items: int
+    seed: int
+    plan: pretrain.Plan
+
+
+# First the languages, then mostly sums; only the second phase lowers the learning rate to the end.
+PHASES = (
+    Phase(corpus.MIX, 100_000, 2026, pretrain.Plan(steps=3000, stop=875)),
+    Phase(
+        corpus.LATER,
+        140_000,
+        2027,
+        pretrain.Plan(steps=1900, matrix_rate=0.015, other_rate=2e-3, warmup=30, seed=8),
+    ),
+)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--steps", type=int, default=STEPS, help="optimiser steps")
-    parser.add_argument("--items", type=int, default=ITEMS, help="conversations and texts in the corpus")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoints", type=Path, help="folder for a checkpoint every five minutes")
+    parser.add_argument("--first", type=Path, help="folder of a finished first phase, to go on from")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     started = time.monotonic()
-    items = list(corpus.generate(given.items, SEED))
-    print(f"corpus after {time.monotonic() - started:.0f} s", flush=True)
-    texts = [text for item in items[:40_000] for text, _ in tok.segments(item)]
-    tokenizer = tok.train([text.removesuffix(tok.STOP).removesuffix(tok.END) for text in texts] + tok.alphabet())
+    model = Qwen2ForCausalLM.from_pretrained(given.first, dtype=torch.float32) if given.first else None
+    tokenizer = Tokenizer.from_file(str(given.first / "tokenizer.json")) if given.first else _tokenizer()
     for folder in filter(None, (given.out, given.checkpoints)):
         tok.save(tokenizer, folder)
-    rows = pretrain.encode(tokenizer, items)
-    print(f"tokenizer and ids after {time.monotonic() - started:.0f} s", flush=True)
-    model = pretrain.pretrain(tokenizer, rows, pretrain.Plan(steps=given.steps), given.checkpoints)
-    pretrain.save(model, given.out)
+    for phase in PHASES[1:] if given.first else PHASES:
+        rows = pretrain.encode(tokenizer, corpus.generate(phase.items, phase.seed, phase.mix))
+        print(f"corpus of a phase after {time.monotonic() - started:.0f} s", flush=True)
+        model = pretrain.pretrain(tokenizer, rows, phase.plan, model, given.checkpoints)
+        pretrain.save(model, given.out)
     print(f"done after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _tokenizer() -> Tokenizer:
+    items = corpus.generate(40_000, PHASES[0].seed)
+    texts = [
+        text.removesuffix(tok.STOP).removesuffix(tok.END) for item in items for text, _ in tok.segments(item)
+    ]
+    return tok.train(texts + tok.alphabet())
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import facts
 import identity
 import prose
 import small_talk
-from spin import Chat, with_system
+from spin import Chat, Marked, with_system
 
-Item = Chat | str
+Item = Chat | Marked | str
 Maker = Callable[[random.Random, bool], Item]
 
 HELD_OUT = Path(__file__).resolve().parents[2] / "tests" / "sprout" / "questions.json"
@@ -46,7 +46,9 @@ def mixed(rng: random.Random, zh: bool) -> Chat:
     for _ in range(rng.choice([2, 2, 3, 3, 4, 6, 8])):
         both = zh if rng.random() < 0.85 else not zh
         if rng.random() < 0.35:
-            own_maker = maker if name != identity.OWN_NAME else (identity.MAKER_ZH if both else identity.MAKER_EN)
+            own_maker = (
+                maker if name != identity.OWN_NAME else (identity.MAKER_ZH if both else identity.MAKER_EN)
+            )
             chat += identity.exchange(rng, both, name, own_maker)
         else:
             chat += _topic(rng, both)
@@ -66,6 +68,17 @@ MIX: list[tuple[Maker, float]] = [
     (facts.fact, 7), (facts.listing, 3), (facts.translation, 3), (small_talk.chat, 6), (small_talk.unknown, 2.5), (prose.describe, 3), (prose.story, 1.5),
     (prose.essay, 1.5), (prose.dictionary, 0.5),
 ]  # fmt: skip
+# the second phase: as the first, with many more sums, which need far more examples than all the rest
+SUMS: dict[Maker, float] = {
+    arithmetic.table: 12, arithmetic.sum_chat: 16, arithmetic.story_chat: 2.5, arithmetic.compare_chat: 5, identity.own: 6,
+    identity.prompted: 10, small_talk.unknown: 1.5, facts.fact: 9, facts.listing: 4,
+}  # fmt: skip
+LATER: list[tuple[Maker, float]] = [(maker, SUMS.get(maker, weight)) for maker, weight in MIX]
+
+
+def users(item: Item) -> list[str]:
+    """What the user says in a conversation; nothing for plain text."""
+    return [part["content"] for part in item if isinstance(part, dict) and part["role"] == "user"]
 
 
 def bare(text: str) -> str:
@@ -79,15 +92,15 @@ def held_out() -> frozenset[str]:
     return frozenset(bare(question) for questions in lists.values() for question in questions)
 
 
-def generate(count: int, seed: int) -> Iterator[Item]:
+def generate(count: int, seed: int, mix: list[tuple[Maker, float]] = MIX) -> Iterator[Item]:
     """`count` conversations and texts; the same seed gives the same corpus."""
     rng = random.Random(seed)
-    makers, weights = [maker for maker, _ in MIX], [weight for _, weight in MIX]
+    makers, weights = [maker for maker, _ in mix], [weight for _, weight in mix]
     closed = held_out() if HELD_OUT.exists() else frozenset()
     made = 0
     while made < count:
         item = rng.choices(makers, weights)[0](rng, rng.random() < 0.5)
-        if not isinstance(item, str) and any(bare(m["content"]) in closed for m in item if m["role"] == "user"):
+        if any(bare(text) in closed for text in users(item)):
             continue
         made += 1
         yield item

@@ -29,11 +29,20 @@ def org_zh(rng: random.Random) -> str:
 
 def school_zh(rng: random.Random) -> str:
     """A school that may exist."""
-    return names.town_zh(rng) + rng.choice("大学 师范大学 理工大学 医学院 音乐学院 美术学院 中学 电影学院".split())
+    return names.town_zh(rng) + rng.choice(
+        "大学 师范大学 理工大学 医学院 音乐学院 美术学院 中学 电影学院".split()
+    )
 
 
 def _fill(rng: random.Random, slot: str) -> str:
-    makers = {"p": names.person_zh, "q": names.person_zh, "t": names.town_zh, "w": work_zh, "o": org_zh, "s": school_zh}
+    makers = {
+        "p": names.person_zh,
+        "q": names.person_zh,
+        "t": names.town_zh,
+        "w": work_zh,
+        "o": org_zh,
+        "s": school_zh,
+    }
     if slot == "j":
         return rng.choice(JOBS)
     if slot == "c":
@@ -47,15 +56,69 @@ def _fill(rng: random.Random, slot: str) -> str:
 
 # relation, its subject and object slots, sentences
 RELATIONS_ZH: list[tuple[str, str, str, list[str]]] = [
-    ("出生地", "p", "t", ["<p>(出生于|生于|出生在)<t>。", "<p>是<t>人。", "<p>的出生地是<t>。", "<t>是<p>的故乡。", "<p>来自<t>。"]),
-    ("毕业院校", "p", "s", ["<p>毕业于<s>。", "<p>从<s>毕业。", "<p>的(母校|毕业院校)是<s>。", "<p>在<s>读(完|了)大学。"]),
-    ("职业", "p", "j", ["<p>是(一名|一位|著名|)<j>。", "<p>的职业是<j>。", "(著名|青年|)<j><p>(来了|获奖了)。"]),
-    ("作者", "w", "p", ["《<w>》的作者是<p>。", "《<w>》是<p>(写|创作|著)的(小说|书|诗集|作品)。", "<p>(写了|创作了|著有)《<w>》。"]),
-    ("导演", "w", "p", ["电影《<w>》(由|是)<p>(执导|导演的)。", "《<w>》的导演是<p>。", "<p>(执导了|导演了|拍摄了)(电影|)《<w>》。"]),
+    (
+        "出生地",
+        "p",
+        "t",
+        [
+            "<p>(出生于|生于|出生在)<t>。",
+            "<p>是<t>人。",
+            "<p>的出生地是<t>。",
+            "<t>是<p>的故乡。",
+            "<p>来自<t>。",
+        ],
+    ),
+    (
+        "毕业院校",
+        "p",
+        "s",
+        ["<p>毕业于<s>。", "<p>从<s>毕业。", "<p>的(母校|毕业院校)是<s>。", "<p>在<s>读(完|了)大学。"],
+    ),
+    (
+        "职业",
+        "p",
+        "j",
+        ["<p>是(一名|一位|著名|)<j>。", "<p>的职业是<j>。", "(著名|青年|)<j><p>(来了|获奖了)。"],
+    ),
+    (
+        "作者",
+        "w",
+        "p",
+        [
+            "《<w>》的作者是<p>。",
+            "《<w>》是<p>(写|创作|著)的(小说|书|诗集|作品)。",
+            "<p>(写了|创作了|著有)《<w>》。",
+        ],
+    ),
+    (
+        "导演",
+        "w",
+        "p",
+        [
+            "电影《<w>》(由|是)<p>(执导|导演的)。",
+            "《<w>》的导演是<p>。",
+            "<p>(执导了|导演了|拍摄了)(电影|)《<w>》。",
+        ],
+    ),
     ("主演", "w", "p", ["《<w>》由<p>主演。", "<p>主演了《<w>》。", "<p>在《<w>》中(担任|饰演)主角。"]),
-    ("歌手", "w", "p", ["歌曲《<w>》由<p>演唱。", "<p>(唱了|演唱了|发行了)歌曲《<w>》。", "《<w>》的演唱者是<p>。"]),
-    ("创始人", "o", "p", ["<o>的创始人是<p>。", "<p>(创办|创立|创建|成立)了<o>。", "<o>(由|是由)<p>创办(|的)。"]),
-    ("工作单位", "p", "o", ["<p>在<o>(工作|上班|任职)。", "<p>(就职于|任职于)<o>。", "<p>是<o>的(员工|职员|经理)。"]),
+    (
+        "歌手",
+        "w",
+        "p",
+        ["歌曲《<w>》由<p>演唱。", "<p>(唱了|演唱了|发行了)歌曲《<w>》。", "《<w>》的演唱者是<p>。"],
+    ),
+    (
+        "创始人",
+        "o",
+        "p",
+        ["<o>的创始人是<p>。", "<p>(创办|创立|创建|成立)了<o>。", "<o>(由|是由)<p>创办(|的)。"],
+    ),
+    (
+        "工作单位",
+        "p",
+        "o",
+        ["<p>在<o>(工作|上班|任职)。", "<p>(就职于|任职于)<o>。", "<p>是<o>的(员工|职员|经理)。"],
+    ),
     ("总部地点", "o", "t", ["<o>的总部(在|位于|设在)<t>。", "<o>总部位于<t>。", "<t>是<o>的总部所在地。"]),
     ("丈夫", "p", "q", ["<p>的丈夫是<q>。", "<q>是<p>的丈夫。"]),
     ("父亲", "p", "q", ["<p>的父亲是<q>。", "<q>是<p>的(父亲|爸爸)。"]),
@@ -77,7 +140,12 @@ def sentence_zh(rng: random.Random, allowed: int = len(RELATIONS_ZH)) -> tuple[s
     for index in range(rng.choice([1, 1, 1, 2])):
         relation, subject, target, patterns = rng.choice(RELATIONS_ZH[:allowed])
         slots = {subject: _fill(rng, subject), target: _fill(rng, target)}
-        if index == 1 and facts[0][0] in parts[0][: len(facts[0][0]) + 1] and subject == "p" and len(facts[0][0]) <= 3:
+        if (
+            index == 1
+            and facts[0][0] in parts[0][: len(facts[0][0]) + 1]
+            and subject == "p"
+            and len(facts[0][0]) <= 3
+        ):
             slots["p"] = facts[0][0]
         parts.append(spin(rng, rng.choice(patterns), **slots))
         facts.append((slots[subject], relation, slots[target]))
@@ -93,12 +161,24 @@ def dump(value: object, rng: random.Random) -> str:
 
 
 SHAPE_ASK = {
-    "spo_list": ["抽取句子中的关系，按[主体, 关系, 客体]的形式输出。", "提取三元组列表。", "Give the facts as [head, relation, tail]."],
-    "head": ["用JSON输出关系，键为head、relation、tail。", "抽取实体关系（head/relation/tail）。", "Extract relations as JSON with head, relation and tail."],
+    "spo_list": [
+        "抽取句子中的关系，按[主体, 关系, 客体]的形式输出。",
+        "提取三元组列表。",
+        "Give the facts as [head, relation, tail].",
+    ],
+    "head": [
+        "用JSON输出关系，键为head、relation、tail。",
+        "抽取实体关系（head/relation/tail）。",
+        "Extract relations as JSON with head, relation and tail.",
+    ],
     "zh_keys": ["抽取关系，用“主体”“关系”“客体”作为键。", "以JSON输出主体、关系、客体。"],
     "dict": ["把句子里的信息整理成JSON。", "提取信息，输出JSON。", "Turn the sentence into JSON."],
     "lines": ["逐行列出关系：主体-关系-客体。", "列出句子中的事实。"],
-    "names": ["列出句子里的人名、地名和作品。", "找出句中的实体，输出JSON列表。", "List the entities as JSON."],
+    "names": [
+        "列出句子里的人名、地名和作品。",
+        "找出句中的实体，输出JSON列表。",
+        "List the entities as JSON.",
+    ],
     "one": ["<s>的<r>是谁或什么？", "句子中<s>的<r>是什么？"],
 }
 
@@ -128,17 +208,32 @@ def relation_chat(rng: random.Random, zh: bool) -> Chat:
 
 
 FIELDS_EN = {
-    "name": ["<v>", "named <v>", "called <v>"], "age": ["<v> years old", "aged <v>"], "city": ["lives in <v>", "from <v>"],
-    "job": ["works as a <v>", "is a <v>"], "likes": ["likes <v>", "loves <v>"], "has": ["has a <v>", "owns a <v>"],
+    "name": ["<v>", "named <v>", "called <v>"],
+    "age": ["<v> years old", "aged <v>"],
+    "city": ["lives in <v>", "from <v>"],
+    "job": ["works as a <v>", "is a <v>"],
+    "likes": ["likes <v>", "loves <v>"],
+    "has": ["has a <v>", "owns a <v>"],
 }
-FIELDS_ZH = {"姓名": "<v>", "年龄": "今年<v>岁", "城市": "住在<v>", "职业": "是一名<v>", "爱好": "喜欢<v>", "宠物": "养了一只<v>"}
+FIELDS_ZH = {
+    "姓名": "<v>",
+    "年龄": "今年<v>岁",
+    "城市": "住在<v>",
+    "职业": "是一名<v>",
+    "爱好": "喜欢<v>",
+    "宠物": "养了一只<v>",
+}
 
 
 def _person(rng: random.Random, zh: bool) -> dict[str, object]:
     index = 1 if zh else 0
     values: list[object] = [
-        names.person_zh(rng) if zh else names.first_en(rng), rng.randint(5, 90), names.town_zh(rng) if zh else names.town_en(rng),
-        rng.choice(words.KINDS["profession", "职业"])[index], rng.choice(words.KINDS["sport", "运动"])[index], rng.choice(words.KINDS["animal", "动物"])[index],
+        names.person_zh(rng) if zh else names.first_en(rng),
+        rng.randint(5, 90),
+        names.town_zh(rng) if zh else names.town_en(rng),
+        rng.choice(words.KINDS["profession", "职业"])[index],
+        rng.choice(words.KINDS["sport", "运动"])[index],
+        rng.choice(words.KINDS["animal", "动物"])[index],
     ]
     return dict(zip(FIELDS_ZH if zh else FIELDS_EN, values, strict=True))
 
@@ -149,10 +244,21 @@ def person_chat(rng: random.Random, zh: bool) -> Chat:
     first, *others = person
     keys = [first, *rng.sample(others, rng.randint(1, 4))]
     if zh:
-        text = str(person[first]) + "，".join(FIELDS_ZH[key].replace("<v>", str(person[key])) for key in keys[1:]) + "。"
+        text = (
+            str(person[first])
+            + "，".join(FIELDS_ZH[key].replace("<v>", str(person[key])) for key in keys[1:])
+            + "。"
+        )
     else:
         parts = [rng.choice(FIELDS_EN[key]).replace("<v>", str(person[key])) for key in keys[1:]]
-        text = f"{person[first]} " + ", ".join(f"is {part}" if part[0] in "0123456789a" or part.startswith("from") else part for part in parts) + "."
+        text = (
+            f"{person[first]} "
+            + ", ".join(
+                f"is {part}" if part[0] in "0123456789a" or part.startswith("from") else part
+                for part in parts
+            )
+            + "."
+        )
     shown = {key: person[key] for key in keys}
     kind = rng.randrange(5)
     listed = (rng.choice(["、", "，"]) if zh else ", ").join(keys)
@@ -164,13 +270,30 @@ def person_chat(rng: random.Random, zh: bool) -> Chat:
         ask = f"把下面的信息写成“键：值”的形式。\n{text}" if zh else f"List the fields, one per line.\n{text}"
         return turn(ask, "\n".join(f"{key}{'：' if zh else ': '}{value}" for key, value in shown.items()))
     if kind == 2:
-        pairs = (rng.choice(["，", "；"]) if zh else "; ").join(f"{key}{'：' if zh else ' = '}{value}" for key, value in shown.items())
-        return turn(spin(rng, "(用JSON表示|写成JSON|转成 JSON|把这些字段写成JSON)：" if zh else "(Write as|Turn into|Make) JSON: ") + pairs, dump(shown, rng))
+        pairs = (rng.choice(["，", "；"]) if zh else "; ").join(
+            f"{key}{'：' if zh else ' = '}{value}" for key, value in shown.items()
+        )
+        return turn(
+            spin(
+                rng,
+                "(用JSON表示|写成JSON|转成 JSON|把这些字段写成JSON)："
+                if zh
+                else "(Write as|Turn into|Make) JSON: ",
+            )
+            + pairs,
+            dump(shown, rng),
+        )
     if kind == 3:
         pairs = dump(shown, rng)
         key = rng.choice(keys)
         return turn(f"{pairs}\n{key}{'的值是什么？' if zh else ' is what?'}", str(person[key]))
-    ask = spin(rng, "(提取|抽取|找出)(字段|信息)：<k>，(用|以)JSON(输出|格式回答)。" if zh else "Extract <k> as JSON(.|:)", k=listed)
+    ask = spin(
+        rng,
+        "(提取|抽取|找出)(字段|信息)：<k>，(用|以)JSON(输出|格式回答)。"
+        if zh
+        else "Extract <k> as JSON(.|:)",
+        k=listed,
+    )
     return turn(rng.choice([f"{ask}\n{text}", f"{text}\n{ask}"]), dump(shown, rng))
 
 

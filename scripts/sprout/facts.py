@@ -15,7 +15,11 @@ def fact(rng: random.Random, zh: bool) -> Chat:
     kind = rng.randrange(8)
     if kind <= 2:
         ask, say = rng.choice(words.FACTS_ZH if zh else words.FACTS_EN)
-        lead = rng.choice(["", "", "", "请问", "请问，", "我想知道，"] if zh else ["", "", "", "Tell me: ", "Please tell me: ", "One question: "])
+        lead = rng.choice(
+            ["", "", "", "请问", "请问，", "我想知道，"]
+            if zh
+            else ["", "", "", "Tell me: ", "Please tell me: ", "One question: "]
+        )
         return turn(rough(rng, lead + ask), say)
     if kind == 3:
         return _capital(rng, zh)
@@ -32,12 +36,27 @@ def _capital(rng: random.Random, zh: bool) -> Chat:
     if zh:
         if back:
             return turn(spin(rng, f"{city_zh}是(哪个国家|哪国)的首都？"), f"{city_zh}是{country_zh}的首都。")
-        ask = spin(rng, f"(请问|){country_zh}的首都(是哪里|是什么|在哪里|是哪个城市|叫什么)(？|)|({country_zh}首都是哪儿？)".split("|(")[0])
+        ask = spin(
+            rng,
+            f"(请问|){country_zh}的首都(是哪里|是什么|在哪里|是哪个城市|叫什么)(？|)|({country_zh}首都是哪儿？)".split(
+                "|("
+            )[0],
+        )
         return turn(ask, rng.choice([f"{country_zh}的首都是{city_zh}。", f"是{city_zh}。", f"{city_zh}。"]))
     if back:
-        return turn(spin(rng, f"(Which country has|What country has) the capital {city_en}?"), f"{city_en} is the capital of {country_en}.")
-    ask = spin(rng, f"(What is the capital of <c>?|Which city is the capital of <c>?|What's the capital city of <c>?|Name the capital of <c>.|<c>: capital?)", c=country_en)
-    return turn(rough(rng, ask), rng.choice([f"The capital of {country_en} is {city_en}.", f"It is {city_en}.", f"{city_en}."]))
+        return turn(
+            spin(rng, f"(Which country has|What country has) the capital {city_en}?"),
+            f"{city_en} is the capital of {country_en}.",
+        )
+    ask = spin(
+        rng,
+        f"(What is the capital of <c>?|Which city is the capital of <c>?|What's the capital city of <c>?|Name the capital of <c>.|<c>: capital?)",
+        c=country_en,
+    )
+    return turn(
+        rough(rng, ask),
+        rng.choice([f"The capital of {country_en} is {city_en}.", f"It is {city_en}.", f"{city_en}."]),
+    )
 
 
 def _opposite(rng: random.Random, zh: bool) -> Chat:
@@ -45,8 +64,15 @@ def _opposite(rng: random.Random, zh: bool) -> Chat:
     if rng.random() < 0.5:
         first, second = second, first
     if zh:
-        return turn(spin(rng, f"“?{first}”?的(反义词|反面)是(什么|哪个|啥)？".replace("”?", "”").replace("“?", "“")), rng.choice([f"“{first}”的反义词是“{second}”。", f"{second}。", second]))
-    ask = spin(rng, f"(What is the opposite of <q>?|Give me the opposite of <q>.|Which word is the opposite of <q>?)", q=rng.choice([first, f'"{first}"']))
+        return turn(
+            spin(rng, f"“?{first}”?的(反义词|反面)是(什么|哪个|啥)？".replace("”?", "”").replace("“?", "“")),
+            rng.choice([f"“{first}”的反义词是“{second}”。", f"{second}。", second]),
+        )
+    ask = spin(
+        rng,
+        f"(What is the opposite of <q>?|Give me the opposite of <q>.|Which word is the opposite of <q>?)",
+        q=rng.choice([first, f'"{first}"']),
+    )
     return turn(ask, rng.choice([f"The opposite of {first} is {second}.", f"{second.capitalize()}.", second]))
 
 
@@ -57,10 +83,20 @@ def _calendar(rng: random.Random, zh: bool) -> Chat:
     before = cycle[index - 1]
     if zh:
         if rng.random() < 0.6:
-            return turn(spin(rng, f"{cycle[index]}(之后|后面|的下一个)是(什么|哪个)？|").rstrip("|"), f"{cycle[index]}之后是{after}。")
-        return turn(f"{cycle[index]}{rng.choice(['之前', '前面'])}是什么？", f"{cycle[index]}之前是{before}。")
+            return turn(
+                spin(rng, f"{cycle[index]}(之后|后面|的下一个)是(什么|哪个)？|").rstrip("|"),
+                f"{cycle[index]}之后是{after}。",
+            )
+        return turn(
+            f"{cycle[index]}{rng.choice(['之前', '前面'])}是什么？", f"{cycle[index]}之前是{before}。"
+        )
     if rng.random() < 0.6:
-        return turn(spin(rng, f"(What|Which day|Which month) comes after {cycle[index]}?").replace("Which day", "What"), f"{after} comes after {cycle[index]}.")
+        return turn(
+            spin(rng, f"(What|Which day|Which month) comes after {cycle[index]}?").replace(
+                "Which day", "What"
+            ),
+            f"{after} comes after {cycle[index]}.",
+        )
     return turn(f"What comes before {cycle[index]}?", f"{before} comes before {cycle[index]}.")
 
 
@@ -80,8 +116,14 @@ def _kind_of(rng: random.Random, zh: bool) -> Chat:
         say = f"Yes, {item[0]} is {_article(kind[0])}." if yes else f"No, {item[0]} is {_article(kind[0])}."
         return turn(f"Is {item[0]} {_article(other[0])}?", say)
     if zh:
-        return turn(spin(rng, f"({item[1]}是什么？|什么是{item[1]}？|{item[1]}属于什么？|{item[1]}是哪一类东西？)"), f"{item[1]}是一种{kind[1]}。")
-    return turn(spin(rng, f"(What is <i>?|What kind of thing is <i>?|Tell me what <i> is.)", i=item[0]), f"{item[0].capitalize()} is {_article(kind[0])}.")
+        return turn(
+            spin(rng, f"({item[1]}是什么？|什么是{item[1]}？|{item[1]}属于什么？|{item[1]}是哪一类东西？)"),
+            f"{item[1]}是一种{kind[1]}。",
+        )
+    return turn(
+        spin(rng, f"(What is <i>?|What kind of thing is <i>?|Tell me what <i> is.)", i=item[0]),
+        f"{item[0].capitalize()} is {_article(kind[0])}.",
+    )
 
 
 def listing(rng: random.Random, zh: bool) -> Chat:
@@ -96,14 +138,26 @@ def listing(rng: random.Random, zh: bool) -> Chat:
         if zh:
             number = rng.choice([words.NUMBERS_ZH[count].replace("二", "两"), str(count)])
             ask = spin(rng, f"(列出|说出|写出|举出|请列出|请给我|给我){number}(种|个){kind[1]}(。|的名字。|)")
-            joined = "、".join(items) + "。" if mode else "\n".join(f"{n}. {item}" for n, item in enumerate(items, 1))
+            joined = (
+                "、".join(items) + "。"
+                if mode
+                else "\n".join(f"{n}. {item}" for n, item in enumerate(items, 1))
+            )
             return turn(ask, joined if mode < 2 else f"{number}种{kind[1]}：{joined}")
         number = rng.choice([words.NUMBERS_EN[count], str(count)])
         plural = kind[0] if kind[0].startswith(("piece", "part")) else kind[0] + "s"
-        plural = plural.replace("piece of", "pieces of").replace("part of", "parts of").replace("countrys", "countries")
+        plural = (
+            plural.replace("piece of", "pieces of")
+            .replace("part of", "parts of")
+            .replace("countrys", "countries")
+        )
         ask = spin(rng, f"(List|Name|Give me|Write down|Tell me|Write) {number} {plural}(.|, please.|)")
-        joined = ", ".join(items) + "." if mode else "\n".join(f"{n}. {item}" for n, item in enumerate(items, 1))
-        return turn(ask, joined[:1].upper() + joined[1:] if mode < 2 else f"{number.capitalize()} {plural}: {joined}")
+        joined = (
+            ", ".join(items) + "." if mode else "\n".join(f"{n}. {item}" for n, item in enumerate(items, 1))
+        )
+        return turn(
+            ask, joined[:1].upper() + joined[1:] if mode < 2 else f"{number.capitalize()} {plural}: {joined}"
+        )
     if roll < 0.85:
         odd_kind = rng.choice([other for other in KIND_LIST if other != kind])
         odd = rng.choice(words.KINDS[odd_kind])[index]
@@ -111,11 +165,16 @@ def listing(rng: random.Random, zh: bool) -> Chat:
         rng.shuffle(mixed)
         if zh:
             return turn(f"哪个不是同类：{'、'.join(mixed)}？", f"{odd}，因为其他的都是{kind[1]}。")
-        return turn(f"Which one does not belong: {', '.join(mixed)}?", f"{odd.capitalize()}, because the others belong to the kind {kind[0]}.")
+        return turn(
+            f"Which one does not belong: {', '.join(mixed)}?",
+            f"{odd.capitalize()}, because the others belong to the kind {kind[0]}.",
+        )
     joined = ("、" if zh else ", ").join(items)
     if zh:
         return turn(rng.choice([f"{joined}，一共有几个？", f"数一数：{joined}"]), f"一共有{count}个。")
-    return turn(rng.choice([f"How many things are here: {joined}?", f"Count: {joined}"]), f"There are {count} things.")
+    return turn(
+        rng.choice([f"How many things are here: {joined}?", f"Count: {joined}"]), f"There are {count} things."
+    )
 
 
 def translation(rng: random.Random, zh: bool) -> Chat:
@@ -124,12 +183,26 @@ def translation(rng: random.Random, zh: bool) -> Chat:
     for _ in range(rng.choice([1, 1, 2, 3])):
         word_en, word_zh = rng.choice(words.DICTIONARY)
         if zh:
-            ask = spin(rng, "(“<w>”用(英语|英文)怎么说？|<w>的英文是什么？|把“<w>”翻译成(英文|英语)。|翻译：<w>|“<w>”的英文单词是什么？)", w=word_zh)
+            ask = spin(
+                rng,
+                "(“<w>”用(英语|英文)怎么说？|<w>的英文是什么？|把“<w>”翻译成(英文|英语)。|翻译：<w>|“<w>”的英文单词是什么？)",
+                w=word_zh,
+            )
             chat += turn(ask, rng.choice([word_en, f"“{word_zh}”的英文是“{word_en}”。", f"{word_en}。"]))
         else:
-            ask = spin(rng, '(How do you say "<w>" in Chinese?|What is "<w>" in Chinese?|Translate <w> into Chinese.|<w> in Chinese?|Translate: <w>)', w=word_en)
+            ask = spin(
+                rng,
+                '(How do you say "<w>" in Chinese?|What is "<w>" in Chinese?|Translate <w> into Chinese.|<w> in Chinese?|Translate: <w>)',
+                w=word_en,
+            )
             chat += turn(ask, rng.choice([word_zh, f'"{word_en}" in Chinese is {word_zh}.', f"{word_zh}."]))
         if rng.random() < 0.3:
-            ask = spin(rng, "(“<w>”是什么意思？|<w>用中文怎么说？|把<w>翻译成中文。)" if zh else "(What does <w> mean?|What is <w> in English?|Translate <w> into English.)", w=word_en if zh else word_zh)
+            ask = spin(
+                rng,
+                "(“<w>”是什么意思？|<w>用中文怎么说？|把<w>翻译成中文。)"
+                if zh
+                else "(What does <w> mean?|What is <w> in English?|Translate <w> into English.)",
+                w=word_en if zh else word_zh,
+            )
             chat += turn(ask, f"“{word_en}”的意思是“{word_zh}”。" if zh else f'{word_zh} means "{word_en}".')
     return chat

@@ -33,7 +33,11 @@ ASK_EN: dict[str, list[str]] = {
         "Who is (this|there|here|answering me|on the other side|helping me)?",
         "(Could|Can|Would) you (tell me|say|explain) who you are?",
         "(And w|So w|W)ho are you?",
-        "who r u", "who're you?", "Who might you be?", "State your identity.", "Identify yourself(|, please).",
+        "who r u",
+        "who're you?",
+        "Who might you be?",
+        "State your identity.",
+        "Identify yourself(|, please).",
         "I do not know you(.|, who are you?)( Who are you?|)",
         "I (want|would like) to know who you are.",
         "What( is|'s) your identity?",
@@ -81,22 +85,62 @@ ASK_EN: dict[str, list[str]] = {
         f"Who are you, and (by whom were you {VERB}|where do you come from)?",
     ],
     "can": [
-        "What can you do(| for me)?", "How can you help me?", "What are you (good at|able to do|for)?",
-        "(Tell me w|W)hat you can do.", "What( is|'s) your (job|task|purpose|role)?", "Why (do you exist|are you here)?",
+        "What can you do(| for me)?",
+        "How can you help me?",
+        "What are you (good at|able to do|for)?",
+        "(Tell me w|W)hat you can do.",
+        "What( is|'s) your (job|task|purpose|role)?",
+        "Why (do you exist|are you here)?",
     ],
     "other": [
-        "Are you <other>?", "You are <other>, (right|aren't you|are you not|correct)?", "Is your name <other>?",
-        "Am I (talking|speaking) to <other>?", "(Hello|Hi) <other>, is that you?", "Is this <other>?",
-        "I think you are <other>.", "You must be <other>.", "Are you (called|named) <other>?",
-        "Are you <other> or <other2>?", "So you are <other>?",
+        "Are you <other>?",
+        "You are <other>, (right|aren't you|are you not|correct)?",
+        "Is your name <other>?",
+        "Am I (talking|speaking) to <other>?",
+        "(Hello|Hi) <other>, is that you?",
+        "Is this <other>?",
+        "I think you are <other>.",
+        "You must be <other>.",
+        "Are you (called|named) <other>?",
+        "Are you <other> or <other2>?",
+        "So you are <other>?",
     ],
     "self": [
-        "Are you <n>?", "You are <n>, (right|aren't you|correct)?", "Is your name <n>?", "Is this <n>?",
-        "Am I (talking|speaking) to <n>?", "(Hello|Hi) <n>, who are you?", "Who is <n>?", "What is <n>?",
+        "Are you <n>?",
+        "You are <n>, (right|aren't you|correct)?",
+        "Is your name <n>?",
+        "Is this <n>?",
+        "Am I (talking|speaking) to <n>?",
+        "(Hello|Hi) <n>, who are you?",
+        "Who is <n>?",
+        "What is <n>?",
     ],
 }
-LEAD_EN = ["", "", "", "", "", "", "Hi, ", "Hello! ", "Hey, ", "Excuse me, ", "Sorry, ", "Please tell me: ", "OK. ", "Well, "]
-LEAD_EN += ["Good morning. ", "Good evening! ", "Hello there. ", "One question: ", "By the way, ", "Quick question. ", "So, "]
+LEAD_EN = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "Hi, ",
+    "Hello! ",
+    "Hey, ",
+    "Excuse me, ",
+    "Sorry, ",
+    "Please tell me: ",
+    "OK. ",
+    "Well, ",
+]
+LEAD_EN += [
+    "Good morning. ",
+    "Good evening! ",
+    "Hello there. ",
+    "One question: ",
+    "By the way, ",
+    "Quick question. ",
+    "So, ",
+]
 
 KIND_EN = (
     "(an AI assistant|a language model|a small language model|an AI model|a chat assistant|a digital helper|an assistant"
@@ -119,19 +163,69 @@ SAY_EN = [
     "The name is <n>; <m> (made|built|trained|created) me.",
 ]
 SAY_NAME_EN = [
-    "(I am|I'm|My name is|This is|You can call me|Call me) <n>.", f"I am <n>, {KIND_EN}.", f"I am {KIND_EN} (called|named) <n>.",
-    f"You are (talking|speaking) to <n>, {KIND_EN}.", "<n> is my name.",
+    "(I am|I'm|My name is|This is|You can call me|Call me) <n>.",
+    f"I am <n>, {KIND_EN}.",
+    f"I am {KIND_EN} (called|named) <n>.",
+    f"You are (talking|speaking) to <n>, {KIND_EN}.",
+    "<n> is my name.",
 ]
-HEAD_EN = ["", "", "", "", "", "", "", "Hello! ", "Hi! ", "Hello, ", "Sure. ", "Of course. ", "Thanks for asking. ", "Gladly. ", "Well, "]
-TAIL_EN = ["", "", "", "", "", "", "", " How can I help you?", " What can I do for you?", " Nice to meet you.", " Ask me anything."]
-TAIL_EN += [" How may I help you today?", " I am happy to help.", " I am here to help you.", " I answer questions and help with small tasks."]
-TAIL_EN += [" Feel free to ask me anything.", " It is a pleasure to meet you.", " What would you like to know?", " I like to help people."]
+HEAD_EN = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "Hello! ",
+    "Hi! ",
+    "Hello, ",
+    "Sure. ",
+    "Of course. ",
+    "Thanks for asking. ",
+    "Gladly. ",
+    "Well, ",
+]
+TAIL_EN = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    " How can I help you?",
+    " What can I do for you?",
+    " Nice to meet you.",
+    " Ask me anything.",
+]
+TAIL_EN += [
+    " How may I help you today?",
+    " I am happy to help.",
+    " I am here to help you.",
+    " I answer questions and help with small tasks.",
+]
+TAIL_EN += [
+    " Feel free to ask me anything.",
+    " It is a pleasure to meet you.",
+    " What would you like to know?",
+    " I like to help people.",
+]
 SKILL_EN = [
     " I can (answer questions|do small sums|copy text|write JSON|translate words|make lists|chat with you)"
     "(, (tell facts|spell words|count|sort numbers|greet people)|) and (help with small tasks|talk about many things|repeat what you say).",
     " (My job is|I am here|I was made) to (help people|answer questions|assist you|chat with you|give short answers).",
 ]
-NO_EN = ["No, ", "No. ", "Not at all. ", "No, that is not me. ", "That is not my name. ", "You are mistaken. ", "No, not <other>. ", "Sorry, no. "]
+NO_EN = [
+    "No, ",
+    "No. ",
+    "Not at all. ",
+    "No, that is not me. ",
+    "That is not my name. ",
+    "You are mistaken. ",
+    "No, not <other>. ",
+    "Sorry, no. ",
+]
 YES_EN = ["Yes, ", "Yes. ", "Right, ", "That is right. ", "Exactly. ", "Yes, that is me. ", "Indeed. "]
 
 DO = "(开发|创造|训练|制作|研发|设计|打造|编写|制造|创建)"
@@ -157,7 +251,8 @@ ASK_ZH: dict[str, list[str]] = {
         "(你|您)的身份是(什么|啥)(？|呢？)",
         "(这|那|对面|那边|屏幕那头)是(谁|哪位)(？|呀？|啊？)",
         "谁在(回答我|跟我说话|和我聊天)(？|呢？)",
-        "你谁啊(？|)", "请表明(你的|您的|)身份。",
+        "你谁啊(？|)",
+        "请表明(你的|您的|)身份。",
     ],
     "maker": [
         f"(谁|是谁|哪个公司|哪家公司|哪个团队|什么人|哪些人|哪个机构|什么公司|哪个组织){DO}(了|的|出了|)(你|您)(？|呢？|呀？|)",
@@ -198,21 +293,59 @@ ASK_ZH: dict[str, list[str]] = {
         f"(你|您)是谁，(由谁{DO}|从哪里来)(？|呢？)",
     ],
     "can": [
-        "(你|您)(能|会|可以)(做|干)(什么|些什么|啥|哪些事)(？|呢？|)", "(你|您)有(什么|哪些)(本领|功能|能力|用处|用途)(？|呢？)",
-        "(你|您)(能|可以)(怎么|怎样)帮(我|助我)(？|呢？)", "(你|您)的(任务|工作|职责|作用)是(什么|啥)(？|呢？)",
+        "(你|您)(能|会|可以)(做|干)(什么|些什么|啥|哪些事)(？|呢？|)",
+        "(你|您)有(什么|哪些)(本领|功能|能力|用处|用途)(？|呢？)",
+        "(你|您)(能|可以)(怎么|怎样)帮(我|助我)(？|呢？)",
+        "(你|您)的(任务|工作|职责|作用)是(什么|啥)(？|呢？)",
     ],
     "other": [
-        "(你|您)(是|叫|不是|就是)<other>(吗？|吧？|么？|对吗？)", "(你|您)的名字(是|叫)<other>(吗？|吧？)",
-        "(我|)(觉得|听说|以为|猜)(你|您)是<other>(。|，对吗？|吧？)", "(我|)(在|是在)(跟|和)<other>(说话|聊天)吗？",
-        "(你好，|喂，|嗨，|)<other>(，是你吗？|，你在吗？)", "(你|您)是<other>还是<other2>？", "(你|您)一定是<other>(。|吧？)",
+        "(你|您)(是|叫|不是|就是)<other>(吗？|吧？|么？|对吗？)",
+        "(你|您)的名字(是|叫)<other>(吗？|吧？)",
+        "(我|)(觉得|听说|以为|猜)(你|您)是<other>(。|，对吗？|吧？)",
+        "(我|)(在|是在)(跟|和)<other>(说话|聊天)吗？",
+        "(你好，|喂，|嗨，|)<other>(，是你吗？|，你在吗？)",
+        "(你|您)是<other>还是<other2>？",
+        "(你|您)一定是<other>(。|吧？)",
     ],
     "self": [
-        "(你|您)(是|叫|就是)<n>(吗？|吧？|么？|对吗？)", "(你|您)的名字(是|叫)<n>(吗？|吧？)", "<n>是(谁|什么)(？|呢？)",
-        "(我|)(听说|以为)(你|您)是<n>(。|，对吗？)", "(你好，|喂，|)<n>，(你是谁？|介绍一下自己吧。)",
+        "(你|您)(是|叫|就是)<n>(吗？|吧？|么？|对吗？)",
+        "(你|您)的名字(是|叫)<n>(吗？|吧？)",
+        "<n>是(谁|什么)(？|呢？)",
+        "(我|)(听说|以为)(你|您)是<n>(。|，对吗？)",
+        "(你好，|喂，|)<n>，(你是谁？|介绍一下自己吧。)",
     ],
 }
-LEAD_ZH = ["", "", "", "", "", "", "请问", "请问，", "你好，", "你好！", "您好，", "嗨，", "喂，", "嘿，", "不好意思，", "打扰一下，"]
-LEAD_ZH += ["那么，", "顺便问一下，", "对了，", "早上好，", "晚上好！", "问一下，", "我想问，", "那", "哈喽，", "朋友，", "请回答："]
+LEAD_ZH = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "请问",
+    "请问，",
+    "你好，",
+    "你好！",
+    "您好，",
+    "嗨，",
+    "喂，",
+    "嘿，",
+    "不好意思，",
+    "打扰一下，",
+]
+LEAD_ZH += [
+    "那么，",
+    "顺便问一下，",
+    "对了，",
+    "早上好，",
+    "晚上好！",
+    "问一下，",
+    "我想问，",
+    "那",
+    "哈喽，",
+    "朋友，",
+    "请回答：",
+]
 
 KIND_ZH = (
     "(一个|一名|一位|一款|)(人工智能助手|AI助手|AI 助手|语言模型|小型语言模型|智能助手|聊天助手|聊天机器人|人工智能|小助手|对话模型"
@@ -234,23 +367,117 @@ SAY_ZH = [
     f"这里是<n>，<m>{DO}的{KIND_ZH}。",
 ]
 SAY_NAME_ZH = [
-    "我(是|叫|的名字是|的名字叫)<n>。", f"我是<n>，{KIND_ZH}。", f"我是{KIND_ZH}，(名字叫|我叫|名叫)<n>。",
-    "(你|您)(可以|)叫我<n>。", f"(你|您)正在和<n>(说话|聊天)，我是{KIND_ZH}。",
+    "我(是|叫|的名字是|的名字叫)<n>。",
+    f"我是<n>，{KIND_ZH}。",
+    f"我是{KIND_ZH}，(名字叫|我叫|名叫)<n>。",
+    "(你|您)(可以|)叫我<n>。",
+    f"(你|您)正在和<n>(说话|聊天)，我是{KIND_ZH}。",
 ]
-HEAD_ZH = ["", "", "", "", "", "", "", "你好！", "您好，", "你好，", "好的，", "当然，", "当然可以。", "谢谢关心，", "嗨，", "很高兴认识你，"]
-TAIL_ZH = ["", "", "", "", "", "", "", "有什么可以帮你的吗？", "很高兴认识你。", "请问有什么可以帮您？", "有问题尽管问我。", "很高兴为您服务。"]
-TAIL_ZH += ["我可以回答问题。", "我会尽力帮助你。", "你想知道什么？", "需要我做什么呢？", "我能回答问题，也能帮点小忙。", "请多关照。"]
+HEAD_ZH = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "你好！",
+    "您好，",
+    "你好，",
+    "好的，",
+    "当然，",
+    "当然可以。",
+    "谢谢关心，",
+    "嗨，",
+    "很高兴认识你，",
+]
+TAIL_ZH = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "有什么可以帮你的吗？",
+    "很高兴认识你。",
+    "请问有什么可以帮您？",
+    "有问题尽管问我。",
+    "很高兴为您服务。",
+]
+TAIL_ZH += [
+    "我可以回答问题。",
+    "我会尽力帮助你。",
+    "你想知道什么？",
+    "需要我做什么呢？",
+    "我能回答问题，也能帮点小忙。",
+    "请多关照。",
+]
 SKILL_ZH = [
     "我(可以|能|会)(回答问题|做简单的算术|抄写文字|写 JSON|翻译词语|列清单|陪你聊天)"
     "(、(讲常识|拼写单词|数数|给数字排序|打招呼)|)，(也能帮点小忙|还能聊很多话题|也会重复你说的话)。",
     "我的(任务|工作|职责)是(帮助大家|回答问题|协助你|陪你聊天|给出简短的回答)。",
 ]
-NO_ZH = ["不，", "不是，", "不是的，", "不是哦，", "你弄错了，", "不对，", "抱歉，不是，", "我不是<other>，", "不，我不是<other>，"]
+NO_ZH = [
+    "不，",
+    "不是，",
+    "不是的，",
+    "不是哦，",
+    "你弄错了，",
+    "不对，",
+    "抱歉，不是，",
+    "我不是<other>，",
+    "不，我不是<other>，",
+]
 YES_ZH = ["是的，", "对，", "没错，", "对的，", "是的。", "正是，", "嗯，"]
 
-FAMOUS = ["ChatGPT", "GPT-4", "Claude", "Gemini", "Llama", "Qwen", "通义千问", "文心一言", "豆包", "DeepSeek", "小爱同学", "Siri", "Alexa", "Copilot", "Kimi", "智谱清言"]
-FAMOUS_MAKERS = ["OpenAI", "Google", "Meta", "Microsoft", "Anthropic", "Apple", "Amazon", "百度", "阿里巴巴", "腾讯", "字节跳动", "华为", "谷歌", "微软", "小米", "清华大学"]
-WEIGHTS = {"name": 6, "who": 6, "maker": 6, "what": 3, "intro": 3, "both": 1.5, "can": 1.5, "other": 1.5, "self": 1}
+FAMOUS = [
+    "ChatGPT",
+    "GPT-4",
+    "Claude",
+    "Gemini",
+    "Llama",
+    "Qwen",
+    "通义千问",
+    "文心一言",
+    "豆包",
+    "DeepSeek",
+    "小爱同学",
+    "Siri",
+    "Alexa",
+    "Copilot",
+    "Kimi",
+    "智谱清言",
+]
+FAMOUS_MAKERS = [
+    "OpenAI",
+    "Google",
+    "Meta",
+    "Microsoft",
+    "Anthropic",
+    "Apple",
+    "Amazon",
+    "百度",
+    "阿里巴巴",
+    "腾讯",
+    "字节跳动",
+    "华为",
+    "谷歌",
+    "微软",
+    "小米",
+    "清华大学",
+]
+WEIGHTS = {
+    "name": 6,
+    "who": 6,
+    "maker": 6,
+    "what": 3,
+    "intro": 3,
+    "both": 1.5,
+    "can": 1.5,
+    "other": 1.5,
+    "self": 1,
+}
 
 
 def _other(rng: random.Random, zh: bool) -> str:
@@ -261,7 +488,9 @@ def question(rng: random.Random, zh: bool, kind: str, name: str) -> tuple[str, s
     """A question of that kind and the other assistant that it mentions (or an empty string)."""
     ask, lead = (ASK_ZH, LEAD_ZH) if zh else (ASK_EN, LEAD_EN)
     more = (phrasings.ZH if zh else phrasings.EN).get(kind, [])
-    pattern = rng.choice(more if more and rng.random() < 0.5 else ask[kind]).replace(")?(你|您|)", ")(你|您|)")
+    pattern = rng.choice(more if more and rng.random() < 0.5 else ask[kind]).replace(
+        ")?(你|您|)", ")(你|您|)"
+    )
     other, user = _other(rng, zh), (names.person_zh(rng) if zh else names.first_en(rng))
     rival = rng.choice(FAMOUS_MAKERS) if rng.random() < 0.5 else names.maker(rng, zh)
     text = spin(rng, pattern, other=other, other2=_other(rng, zh), othermaker=rival, user=user, n=name)
@@ -285,7 +514,11 @@ def answer(rng: random.Random, zh: bool, kind: str, name: str, maker: str, named
     end = rng.choice(skill if kind == "can" or (kind == "intro" and rng.random() < 0.5) else tail)
     body = rng.choice(say).replace("(我的)?", "我的")
     text = spin(rng, front + body + end, n=name, m=maker, other=named)
-    return text[:1].upper() + text[1:] if not zh and text[0] == "t" else text.replace(". the ", ". The ").replace("! the ", "! The ")
+    return (
+        text[:1].upper() + text[1:]
+        if not zh and text[0] == "t"
+        else text.replace(". the ", ". The ").replace("! the ", "! The ")
+    )
 
 
 def exchange(rng: random.Random, zh: bool, name: str, maker: str, kind: str = "") -> Chat:
@@ -302,41 +535,101 @@ def own(rng: random.Random, zh: bool) -> Chat:
 
 PLAIN_EN = [
     "You are a (helpful|friendly|polite|useful|good|kind) (assistant|AI assistant|helper|chatbot).",
-    "(Answer|Reply) (briefly|politely|in English|in one sentence|shortly|clearly|with care).", "Be (brief|kind|polite|helpful|clear).",
-    "You are an assistant that (answers questions|helps users|speaks English|gives short answers).", "You are an AI assistant.",
-    "Help the user (as well as you can|with the task|politely).", "Use (simple|short|clear) (words|sentences).",
-    "Today is <day>. (Answer|Reply) (briefly|politely).", "The user is called <user>. Be (kind|polite|brief).",
+    "(Answer|Reply) (briefly|politely|in English|in one sentence|shortly|clearly|with care).",
+    "Be (brief|kind|polite|helpful|clear).",
+    "You are an assistant that (answers questions|helps users|speaks English|gives short answers).",
+    "You are an AI assistant.",
+    "Help the user (as well as you can|with the task|politely).",
+    "Use (simple|short|clear) (words|sentences).",
+    "Today is <day>. (Answer|Reply) (briefly|politely).",
+    "The user is called <user>. Be (kind|polite|brief).",
 ]
 PLAIN_ZH = [
-    "(你|您)是一个(有用|友好|礼貌|乐于助人|热心)的(助手|AI助手|人工智能助手|机器人)。", "请(简短|礼貌|用中文|用一句话|清楚|认真)地?回答。",
-    "你是(人工智能助手|一个助手|一名助手|聊天助手)。", "请(帮助用户|用中文回答|保持礼貌|简洁地回答问题)。", "你会(回答问题|帮助用户|说中文)。",
-    "今天是<day>。请(简短|礼貌)回答。", "用户的名字是<user>。请保持(友好|礼貌)。",
+    "(你|您)是一个(有用|友好|礼貌|乐于助人|热心)的(助手|AI助手|人工智能助手|机器人)。",
+    "请(简短|礼貌|用中文|用一句话|清楚|认真)地?回答。",
+    "你是(人工智能助手|一个助手|一名助手|聊天助手)。",
+    "请(帮助用户|用中文回答|保持礼貌|简洁地回答问题)。",
+    "你会(回答问题|帮助用户|说中文)。",
+    "今天是<day>。请(简短|礼貌)回答。",
+    "用户的名字是<user>。请保持(友好|礼貌)。",
 ]
 SYSTEM_EN = [
     f"You are <n>, (|{KIND_EN} |an assistant |a model |){VERB} by <m>.",
     f"Your name is <n>(. You were| and you were|, and you were|. You have been) {VERB} by <m>.",
     f"You are {KIND_EN} (called|named) <n>, {VERB} by <m>.",
-    "You are <n> (from|by) <m>.", "(Act|Behave|Answer|Reply) as <n>, the assistant of <m>.",
-    f"<m> {VERB} you. (Your name is|You are) <n>.", "Name: <n>\nMaker: <m>", "name=<n>, developer=<m>",
-    f"This assistant is <n>, {VERB} by <m>.", "You are <n>. Your (maker|creator|developer) is <m>.",
+    "You are <n> (from|by) <m>.",
+    "(Act|Behave|Answer|Reply) as <n>, the assistant of <m>.",
+    f"<m> {VERB} you. (Your name is|You are) <n>.",
+    "Name: <n>\nMaker: <m>",
+    "name=<n>, developer=<m>",
+    f"This assistant is <n>, {VERB} by <m>.",
+    "You are <n>. Your (maker|creator|developer) is <m>.",
 ]
-SYSTEM_NAME_EN = ["You are <n>.", "Your name is <n>.", f"You are <n>, {KIND_EN}.", f"You are {KIND_EN} (called|named) <n>.", "(Act|Answer) as <n>."]
+SYSTEM_NAME_EN = [
+    "You are <n>.",
+    "Your name is <n>.",
+    f"You are <n>, {KIND_EN}.",
+    f"You are {KIND_EN} (called|named) <n>.",
+    "(Act|Answer) as <n>.",
+]
 SYSTEM_ZH = [
-    f"你是<n>，(由|是由|是)<m>{DO}(的|的{KIND_ZH}|)。", f"你(叫|的名字是|的名字叫)<n>，(由|是由)<m>{DO}(|的)。",
-    f"你是由<m>{DO}的{KIND_ZH}，(名字叫|名叫|叫|你的名字是)<n>。", "你的名字是<n>，(开发者|作者|创造者)是<m>。",
-    "(请|)(扮演|作为|以)<m>的(助手|机器人)<n>(回答问题|与用户对话|)。", "名字：<n>\n开发者：<m>", f"<m>{DO}了你，你(叫|的名字是|是)<n>。",
-    f"你是{KIND_ZH}<n>，来自<m>。", f"你是 <n>，由 <m> {DO}。",
+    f"你是<n>，(由|是由|是)<m>{DO}(的|的{KIND_ZH}|)。",
+    f"你(叫|的名字是|的名字叫)<n>，(由|是由)<m>{DO}(|的)。",
+    f"你是由<m>{DO}的{KIND_ZH}，(名字叫|名叫|叫|你的名字是)<n>。",
+    "你的名字是<n>，(开发者|作者|创造者)是<m>。",
+    "(请|)(扮演|作为|以)<m>的(助手|机器人)<n>(回答问题|与用户对话|)。",
+    "名字：<n>\n开发者：<m>",
+    f"<m>{DO}了你，你(叫|的名字是|是)<n>。",
+    f"你是{KIND_ZH}<n>，来自<m>。",
+    f"你是 <n>，由 <m> {DO}。",
 ]
-SYSTEM_NAME_ZH = ["你是<n>。", "你(叫|的名字是|名叫)<n>。", f"你是<n>，{KIND_ZH}。", f"你是{KIND_ZH}，(名叫|叫)<n>。", "请以<n>的身份回答。"]
-EXTRA_EN = ["", "", "", "", " Be polite.", " Answer briefly.", " Help the user.", " Answer in English.", " Use short sentences.", " Be kind and clear."]
-EXTRA_ZH = ["", "", "", "", "请礼貌回答。", "请简短回答。", "请帮助用户。", "请用中文回答。", "请保持友好。", "回答要清楚。"]
+SYSTEM_NAME_ZH = [
+    "你是<n>。",
+    "你(叫|的名字是|名叫)<n>。",
+    f"你是<n>，{KIND_ZH}。",
+    f"你是{KIND_ZH}，(名叫|叫)<n>。",
+    "请以<n>的身份回答。",
+]
+EXTRA_EN = [
+    "",
+    "",
+    "",
+    "",
+    " Be polite.",
+    " Answer briefly.",
+    " Help the user.",
+    " Answer in English.",
+    " Use short sentences.",
+    " Be kind and clear.",
+]
+EXTRA_ZH = [
+    "",
+    "",
+    "",
+    "",
+    "请礼貌回答。",
+    "请简短回答。",
+    "请帮助用户。",
+    "请用中文回答。",
+    "请保持友好。",
+    "回答要清楚。",
+]
 
 
 def plain_system(rng: random.Random, zh: bool) -> str:
     """A system prompt that gives no name."""
-    day = rng.choice(["星期一", "星期二", "星期三", "星期五", "星期日"] if zh else ["Monday", "Tuesday", "Thursday", "Friday", "Sunday"])
+    day = rng.choice(
+        ["星期一", "星期二", "星期三", "星期五", "星期日"]
+        if zh
+        else ["Monday", "Tuesday", "Thursday", "Friday", "Sunday"]
+    )
     user = names.person_zh(rng) if zh else names.first_en(rng)
-    text = spin(rng, rng.choice(PLAIN_ZH if zh else PLAIN_EN).replace("地?", rng.choice(["", "地"])), day=day, user=user)
+    text = spin(
+        rng,
+        rng.choice(PLAIN_ZH if zh else PLAIN_EN).replace("地?", rng.choice(["", "地"])),
+        day=day,
+        user=user,
+    )
     return text + rng.choice(EXTRA_ZH if zh else EXTRA_EN)
 
 

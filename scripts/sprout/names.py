@@ -5,13 +5,332 @@ from __future__ import annotations
 import random
 import string
 
-ONSETS = ["b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "br", "cl", "dr", "fl", "gr", "kr", "pl", "sh", "st", "th", "tr", "qu", "ph", "sk"]
+ONSETS = [
+    "b",
+    "c",
+    "d",
+    "f",
+    "g",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "t",
+    "v",
+    "w",
+    "z",
+    "br",
+    "cl",
+    "dr",
+    "fl",
+    "gr",
+    "kr",
+    "pl",
+    "sh",
+    "st",
+    "th",
+    "tr",
+    "qu",
+    "ph",
+    "sk",
+]
 VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ia", "io", "oo", "ou", "y", "ue"]
 CODAS = ["", "", "", "", "n", "r", "l", "s", "x", "m", "th", "ck", "nd", "ra", "na", "lo", "ko"]
-WORDS = ["Blue", "Red", "Silver", "Green", "Bright", "Deep", "Open", "Clear", "North", "South", "River", "Moon", "Star", "Sun", "Sky", "Cloud", "Stone", "Leaf", "Fox", "Owl", "Bear", "Wolf", "Lark", "Falcon", "Maple", "Cedar", "Willow", "Amber", "Coral", "Echo", "Nova", "Pixel", "Spark", "Swift", "True", "Quiet", "Iron", "Gold", "Rain", "Storm", "Snow", "Wave", "Ocean", "Harbor", "Bridge", "Tower", "Garden", "Orchid", "Tiger", "Panda", "Lotus", "Comet", "Atlas", "Orion", "Luna", "Vega", "Zen", "Mind", "Brain", "Logic", "Data", "Code", "Byte", "Net", "Link", "Core", "Edge", "Prime", "Alpha", "Delta", "Omega", "Sigma", "Apex", "Acme", "Globe", "Terra", "Aero", "Hydro", "Helio", "Quantum", "Vector", "Matrix", "Crystal", "Mirror", "Lantern", "Compass", "Anchor", "Feather", "Pebble", "Meadow", "Valley", "Summit"]
-FIRST = ["Tom", "Anna", "Peter", "Mary", "John", "Lucy", "David", "Emma", "Paul", "Sara", "Mark", "Julia", "Leo", "Nina", "Max", "Olga", "Ivan", "Maria", "Hugo", "Clara", "Felix", "Alice", "Bob", "Carol", "Daniel", "Eva", "Frank", "Grace", "Henry", "Irene", "Jack", "Kate", "Liam", "Mia", "Noah", "Olivia", "Oscar", "Rosa", "Sam", "Tina", "Victor", "Wendy", "Amir", "Leila", "Ravi", "Priya", "Kenji", "Yuki", "Chen", "Wei", "Ali", "Fatima", "Omar", "Zara", "Igor", "Elena", "Pablo", "Carmen", "Luis", "Diego", "Sven", "Ingrid", "Bruno", "Chloe", "Dennis", "Edith", "Fiona", "George", "Helen", "Isaac", "Jenny", "Kevin", "Laura", "Martin", "Nora", "Owen", "Paula", "Robin", "Simon"]
-LAST = ["Smith", "Brown", "Miller", "Wilson", "Taylor", "Clark", "Lewis", "Walker", "Young", "King", "Wright", "Hill", "Green", "Baker", "Adams", "Nelson", "Carter", "Mitchell", "Roberts", "Turner", "Phillips", "Campbell", "Parker", "Evans", "Edwards", "Collins", "Stewart", "Morris", "Rogers", "Reed", "Cook", "Morgan", "Bell", "Murphy", "Bailey", "Cooper", "Richardson", "Cox", "Howard", "Ward", "Peterson", "Gray", "Ramirez", "James", "Watson", "Brooks", "Kelly", "Sanders", "Price", "Bennett", "Wood", "Barnes", "Ross", "Henderson", "Coleman", "Jenkins", "Perry", "Powell", "Long", "Hughes", "Flores", "Washington", "Butler"]
-TOWNS_EN = ["London", "Paris", "Berlin", "Madrid", "Rome", "Vienna", "Oslo", "Dublin", "Lisbon", "Prague", "Boston", "Chicago", "Seattle", "Denver", "Austin", "Toronto", "Sydney", "Tokyo", "Osaka", "Kyoto", "Seoul", "Beijing", "Shanghai", "Wuhan", "Hangzhou", "Delhi", "Mumbai", "Cairo", "Nairobi", "Lima", "Athens", "Zurich", "Geneva", "Munich", "Hamburg", "Milan", "Naples", "Porto", "Bergen", "Turku", "Riga", "Vilnius", "Warsaw", "Krakow", "Oxford", "Cambridge", "Leeds", "York"]
+WORDS = [
+    "Blue",
+    "Red",
+    "Silver",
+    "Green",
+    "Bright",
+    "Deep",
+    "Open",
+    "Clear",
+    "North",
+    "South",
+    "River",
+    "Moon",
+    "Star",
+    "Sun",
+    "Sky",
+    "Cloud",
+    "Stone",
+    "Leaf",
+    "Fox",
+    "Owl",
+    "Bear",
+    "Wolf",
+    "Lark",
+    "Falcon",
+    "Maple",
+    "Cedar",
+    "Willow",
+    "Amber",
+    "Coral",
+    "Echo",
+    "Nova",
+    "Pixel",
+    "Spark",
+    "Swift",
+    "True",
+    "Quiet",
+    "Iron",
+    "Gold",
+    "Rain",
+    "Storm",
+    "Snow",
+    "Wave",
+    "Ocean",
+    "Harbor",
+    "Bridge",
+    "Tower",
+    "Garden",
+    "Orchid",
+    "Tiger",
+    "Panda",
+    "Lotus",
+    "Comet",
+    "Atlas",
+    "Orion",
+    "Luna",
+    "Vega",
+    "Zen",
+    "Mind",
+    "Brain",
+    "Logic",
+    "Data",
+    "Code",
+    "Byte",
+    "Net",
+    "Link",
+    "Core",
+    "Edge",
+    "Prime",
+    "Alpha",
+    "Delta",
+    "Omega",
+    "Sigma",
+    "Apex",
+    "Acme",
+    "Globe",
+    "Terra",
+    "Aero",
+    "Hydro",
+    "Helio",
+    "Quantum",
+    "Vector",
+    "Matrix",
+    "Crystal",
+    "Mirror",
+    "Lantern",
+    "Compass",
+    "Anchor",
+    "Feather",
+    "Pebble",
+    "Meadow",
+    "Valley",
+    "Summit",
+]
+FIRST = [
+    "Tom",
+    "Anna",
+    "Peter",
+    "Mary",
+    "John",
+    "Lucy",
+    "David",
+    "Emma",
+    "Paul",
+    "Sara",
+    "Mark",
+    "Julia",
+    "Leo",
+    "Nina",
+    "Max",
+    "Olga",
+    "Ivan",
+    "Maria",
+    "Hugo",
+    "Clara",
+    "Felix",
+    "Alice",
+    "Bob",
+    "Carol",
+    "Daniel",
+    "Eva",
+    "Frank",
+    "Grace",
+    "Henry",
+    "Irene",
+    "Jack",
+    "Kate",
+    "Liam",
+    "Mia",
+    "Noah",
+    "Olivia",
+    "Oscar",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Victor",
+    "Wendy",
+    "Amir",
+    "Leila",
+    "Ravi",
+    "Priya",
+    "Kenji",
+    "Yuki",
+    "Chen",
+    "Wei",
+    "Ali",
+    "Fatima",
+    "Omar",
+    "Zara",
+    "Igor",
+    "Elena",
+    "Pablo",
+    "Carmen",
+    "Luis",
+    "Diego",
+    "Sven",
+    "Ingrid",
+    "Bruno",
+    "Chloe",
+    "Dennis",
+    "Edith",
+    "Fiona",
+    "George",
+    "Helen",
+    "Isaac",
+    "Jenny",
+    "Kevin",
+    "Laura",
+    "Martin",
+    "Nora",
+    "Owen",
+    "Paula",
+    "Robin",
+    "Simon",
+]
+LAST = [
+    "Smith",
+    "Brown",
+    "Miller",
+    "Wilson",
+    "Taylor",
+    "Clark",
+    "Lewis",
+    "Walker",
+    "Young",
+    "King",
+    "Wright",
+    "Hill",
+    "Green",
+    "Baker",
+    "Adams",
+    "Nelson",
+    "Carter",
+    "Mitchell",
+    "Roberts",
+    "Turner",
+    "Phillips",
+    "Campbell",
+    "Parker",
+    "Evans",
+    "Edwards",
+    "Collins",
+    "Stewart",
+    "Morris",
+    "Rogers",
+    "Reed",
+    "Cook",
+    "Morgan",
+    "Bell",
+    "Murphy",
+    "Bailey",
+    "Cooper",
+    "Richardson",
+    "Cox",
+    "Howard",
+    "Ward",
+    "Peterson",
+    "Gray",
+    "Ramirez",
+    "James",
+    "Watson",
+    "Brooks",
+    "Kelly",
+    "Sanders",
+    "Price",
+    "Bennett",
+    "Wood",
+    "Barnes",
+    "Ross",
+    "Henderson",
+    "Coleman",
+    "Jenkins",
+    "Perry",
+    "Powell",
+    "Long",
+    "Hughes",
+    "Flores",
+    "Washington",
+    "Butler",
+]
+TOWNS_EN = [
+    "London",
+    "Paris",
+    "Berlin",
+    "Madrid",
+    "Rome",
+    "Vienna",
+    "Oslo",
+    "Dublin",
+    "Lisbon",
+    "Prague",
+    "Boston",
+    "Chicago",
+    "Seattle",
+    "Denver",
+    "Austin",
+    "Toronto",
+    "Sydney",
+    "Tokyo",
+    "Osaka",
+    "Kyoto",
+    "Seoul",
+    "Beijing",
+    "Shanghai",
+    "Wuhan",
+    "Hangzhou",
+    "Delhi",
+    "Mumbai",
+    "Cairo",
+    "Nairobi",
+    "Lima",
+    "Athens",
+    "Zurich",
+    "Geneva",
+    "Munich",
+    "Hamburg",
+    "Milan",
+    "Naples",
+    "Porto",
+    "Bergen",
+    "Turku",
+    "Riga",
+    "Vilnius",
+    "Warsaw",
+    "Krakow",
+    "Oxford",
+    "Cambridge",
+    "Leeds",
+    "York",
+]
 SURNAMES = (
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘"
     "杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
@@ -20,7 +339,72 @@ GIVEN = (
     "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰建国志文海波晓红鹏飞宇浩然子轩梓涵欣怡思雨佳琪天佑俊"
     "雅婷雪梅春燕冬云龙凤德福永康家豪世民正清若曦诗涵一凡博文嘉懿煜城烨磊晟睿昊天立辉君浩致远弘文哲瀚雨泽楷瑞"
 )
-TOWNS_ZH = ["北京", "上海", "广州", "深圳", "武汉", "杭州", "南京", "成都", "重庆", "西安", "天津", "苏州", "长沙", "郑州", "青岛", "大连", "厦门", "宁波", "福州", "济南", "合肥", "昆明", "南昌", "贵阳", "南宁", "太原", "哈尔滨", "长春", "沈阳", "石家庄", "兰州", "银川", "西宁", "海口", "拉萨", "乌鲁木齐", "呼和浩特", "绍兴", "扬州", "桂林", "洛阳", "开封", "无锡", "常州", "徐州", "温州", "嘉兴", "泉州", "珠海", "佛山", "东莞", "烟台", "威海", "宜昌", "襄阳", "湘潭", "绵阳", "遵义", "大理", "丽江", "敦煌", "承德", "保定", "唐山"]
+TOWNS_ZH = [
+    "北京",
+    "上海",
+    "广州",
+    "深圳",
+    "武汉",
+    "杭州",
+    "南京",
+    "成都",
+    "重庆",
+    "西安",
+    "天津",
+    "苏州",
+    "长沙",
+    "郑州",
+    "青岛",
+    "大连",
+    "厦门",
+    "宁波",
+    "福州",
+    "济南",
+    "合肥",
+    "昆明",
+    "南昌",
+    "贵阳",
+    "南宁",
+    "太原",
+    "哈尔滨",
+    "长春",
+    "沈阳",
+    "石家庄",
+    "兰州",
+    "银川",
+    "西宁",
+    "海口",
+    "拉萨",
+    "乌鲁木齐",
+    "呼和浩特",
+    "绍兴",
+    "扬州",
+    "桂林",
+    "洛阳",
+    "开封",
+    "无锡",
+    "常州",
+    "徐州",
+    "温州",
+    "嘉兴",
+    "泉州",
+    "珠海",
+    "佛山",
+    "东莞",
+    "烟台",
+    "威海",
+    "宜昌",
+    "襄阳",
+    "湘潭",
+    "绵阳",
+    "遵义",
+    "大理",
+    "丽江",
+    "敦煌",
+    "承德",
+    "保定",
+    "唐山",
+]
 NICE = "星云海月风雨雪山河林松竹梅兰菊荷晨曦明智慧灵思文华宇天地光影梦心语言诗书画琴棋青蓝紫白金银玉石火水木土春夏秋冬"
 
 
@@ -76,7 +460,9 @@ def _hanzi_name(rng: random.Random) -> str:
     if kind == 3:
         return rng.choice("小小小阿老大") + hanzi(rng, rng.choice([1, 1, 2]))
     if kind == 4:
-        return hanzi(rng, rng.choice([1, 2])) + rng.choice(["助手", "精灵", "机器人", "智能", "大模型", "问答", "宝", "同学"])
+        return hanzi(rng, rng.choice([1, 2])) + rng.choice(
+            ["助手", "精灵", "机器人", "智能", "大模型", "问答", "宝", "同学"]
+        )
     if kind == 5:
         return rng.choice(NICE) + rng.choice(NICE)
     if kind == 6:
@@ -131,30 +517,44 @@ def _maker_en(rng: random.Random) -> str:
         tail = "Labs Robotics Inc. AI Research Systems Software Technologies Studio Group Works Foundation Ltd. Corp."
         return f"{stem} {rng.choice(tail.split())}"
     if kind == 2:
-        return f"the {stem} " + rng.choice(["team", "project", "group", "company", "community", "lab", "institute"])
+        return f"the {stem} " + rng.choice(
+            ["team", "project", "group", "company", "community", "lab", "institute"]
+        )
     if kind == 3:
-        return rng.choice([f"{town_en(rng)} University", f"the University of {town_en(rng)}", f"{town_en(rng)} College"])
+        return rng.choice(
+            [f"{town_en(rng)} University", f"the University of {town_en(rng)}", f"{town_en(rng)} College"]
+        )
     if kind == 4:
         return person_en(rng)
     if kind == 5:
-        return rng.choice([stem, stem, stem + rng.choice(["Tech", "Soft", "AI", "Lab", "Works"]), stem.lower()])
-    return f"{rng.choice(WORDS)} {rng.choice(WORDS)} " + rng.choice(["Labs", "Team", "Institute", "Inc.", "Lab"])
+        return rng.choice(
+            [stem, stem, stem + rng.choice(["Tech", "Soft", "AI", "Lab", "Works"]), stem.lower()]
+        )
+    return f"{rng.choice(WORDS)} {rng.choice(WORDS)} " + rng.choice(
+        ["Labs", "Team", "Institute", "Inc.", "Lab"]
+    )
 
 
 def _maker_zh(rng: random.Random) -> str:
     kind = rng.randrange(7)
     stem = hanzi(rng, 2) if rng.random() < 0.75 else _latin_name(rng)
     if kind == 0:
-        return town_zh(rng) + rng.choice(["大学", "理工大学", "师范大学", "学院", "工业大学", "研究院", "中学"])
+        return town_zh(rng) + rng.choice(
+            ["大学", "理工大学", "师范大学", "学院", "工业大学", "研究院", "中学"]
+        )
     if kind <= 2:
-        return stem + rng.choice(["科技", "公司", "实验室", "团队", "智能", "集团", "工作室", "研究所", "项目", "小组"])
+        return stem + rng.choice(
+            ["科技", "公司", "实验室", "团队", "智能", "集团", "工作室", "研究所", "项目", "小组"]
+        )
     if kind == 3:
         tail = rng.choice(["科技有限公司", "人工智能实验室", "网络公司", "软件公司", "开发团队", "研究中心"])
         return rng.choice(["", town_zh(rng)]) + stem + tail
     if kind == 4:
         return person_zh(rng)
     if kind == 5:
-        return rng.choice([stem, f"{person_zh(rng)}和{person_zh(rng)}", f"{stem} Lab", f"{person_zh(rng)}老师"])
+        return rng.choice(
+            [stem, f"{person_zh(rng)}和{person_zh(rng)}", f"{stem} Lab", f"{person_zh(rng)}老师"]
+        )
     return hanzi(rng, rng.choice([2, 3, 4]))
 
 

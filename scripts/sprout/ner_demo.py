@@ -31,7 +31,12 @@ FACTS: list[tuple[str, str, str, list[str]]] = [
     ("出生地", "p", "t", ["<p>出生于<t>。", "<p>出生在<t>。", "<p>的出生地是<t>。", "<p>生于<t>。"]),
     ("毕业院校", "p", "s", ["<p>毕业于<s>。", "<p>从<s>毕业。", "<p>的毕业院校是<s>。", "<p>的母校是<s>。"]),
     ("职业", "p", "j", ["<p>是一名<j>。", "<p>的职业是<j>。", "<p>是一位<j>。"]),
-    ("作者", "w", "p", ["《<w>》的作者是<p>。", "《<w>》是<p>写的小说。", "<p>写了《<w>》。", "<p>创作了《<w>》。"]),
+    (
+        "作者",
+        "w",
+        "p",
+        ["《<w>》的作者是<p>。", "《<w>》是<p>写的小说。", "<p>写了《<w>》。", "<p>创作了《<w>》。"],
+    ),
     ("导演", "w", "p", ["电影《<w>》由<p>执导。", "《<w>》的导演是<p>。", "<p>导演了电影《<w>》。"]),
     ("主演", "w", "p", ["《<w>》由<p>主演。", "<p>主演了《<w>》。", "《<w>》的主演是<p>。"]),
     ("歌手", "w", "p", ["歌曲《<w>》由<p>演唱。", "<p>演唱了歌曲《<w>》。", "《<w>》的歌手是<p>。"]),
@@ -71,7 +76,11 @@ def row(rng: random.Random) -> dict[str, str]:
             person = slots["p"]
         parts.append(spin(rng, rng.choice(patterns), **slots).rstrip("。"))
         triples.append({"subject": slots[subject], "predicate": predicate, "object": slots[target]})
-    return {"instruction": INSTRUCTION, "input": "，".join(parts) + "。", "output": json.dumps(triples, ensure_ascii=False)}
+    return {
+        "instruction": INSTRUCTION,
+        "input": "，".join(parts) + "。",
+        "output": json.dumps(triples, ensure_ascii=False),
+    }
 
 
 def rows(count: int, seed: int) -> Iterator[dict[str, str]]:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from spin import Chat, Marked
+from tokenizer import END, SIZE, STOP, segments
 from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
-
-from spin import Chat
-from tokenizer import END, SIZE, STOP, segments
 
 BATCH_TOKENS = 6144
 PROMPT_SHARE = 0.2  # of the prompt tokens count in the loss: enough to learn the language, cheap in logits
@@ -29,6 +28,7 @@ class Plan:
     """How long and how fast: steps, peak learning rates of Muon (matrices) and AdamW (the rest)."""
 
     steps: int
+    stop: int | None = None  # ends earlier than the schedule of the learning rate
     matrix_rate: float = 0.02
     other_rate: float = 3e-3
     warmup: int = 60
@@ -47,14 +47,17 @@ def config() -> Qwen2Config:
 Row = tuple[list[int], list[bool]]
 
 
-def encode(tokenizer: Tokenizer, items: Iterable[Chat | str]) -> list[Row]:
+def encode(tokenizer: Tokenizer, items: Iterable[Chat | Marked | str]) -> list[Row]:
     """Ids of each item and whether each is part of an answer."""
     pieces, counts = [], []
     for item in items:
         parts = segments(item)
         pieces += parts
         counts.append(len(parts))
-    encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast([text for text, _ in pieces], add_special_tokens=False)]
+    encoded = [
+        encoding.ids
+        for encoding in tokenizer.encode_batch_fast([text for text, _ in pieces], add_special_tokens=False)
+    ]
     rows: list[Row] = []
     at = 0
     for count in counts:
@@ -124,18 +127,30 @@ def optimisers(model: Qwen2ForCausalLM, plan: Plan) -> list[torch.optim.Optimize
     """Muon for the matrices of the layers, which learn about twice as fast with it; AdamW for the rest."""
     matrices, others = [], []
     for name, parameter in model.named_parameters():
-        (matrices if parameter.ndim == 2 and "embed" not in name and "lm_head" not in name else others).append(parameter)
+        (
+            matrices if parameter.ndim == 2 and "embed" not in name and "lm_head" not in name else others
+        ).append(parameter)
     return [
         torch.optim.Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05, momentum=0.95),
         torch.optim.AdamW(others, lr=plan.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
-def pretrain(tokenizer: Tokenizer, rows: list[Row], plan: Plan, checkpoints: Path | None = None) -> Qwen2ForCausalLM:
-    """A model trained for `plan.steps` steps; a checkpoint every five minutes when a folder is given."""
+def pretrain(
+    tokenizer: Tokenizer,
+    rows: list[Row],
+    plan: Plan,
+    model: Qwen2ForCausalLM | None,
+    checkpoints: Path | None = None,
+) -> Qwen2ForCausalLM:
+    """`model`, or a new one, trained as planned; a checkpoint every five minutes when a folder is given."""
     torch.manual_seed(plan.seed)
-    model = Qwen2ForCausalLM._from_config(config(), attn_implementation="sdpa", dtype=torch.float32)
-    print(f"{model.num_parameters():,} parameters, {len(rows):,} rows, {sum(len(ids) for ids, _ in rows):,} tokens", flush=True)
+    if model is None:
+        model = Qwen2ForCausalLM._from_config(config(), attn_implementation="sdpa", dtype=torch.float32)
+    print(
+        f"{model.num_parameters():,} parameters, {len(rows):,} rows, {sum(len(ids) for ids, _ in rows):,} tokens",
+        flush=True,
+    )
     model.train()
     body = torch.compile(model.model, dynamic=True)  # 1.8 times as fast here; compiling takes about 80 s
     pools = optimisers(model, plan)
@@ -145,7 +160,7 @@ def pretrain(tokenizer: Tokenizer, rows: list[Row], plan: Plan, checkpoints: Pat
     started = saved = time.monotonic()
     tokens, shown, step = 0, 0.0, 0
     source = batches(rows, plan.seed)
-    for step in range(plan.steps):
+    for step in range(plan.stop or plan.steps):
         group = next(source, None)
         if group is None:
             source = batches(rows, plan.seed + step)
@@ -166,7 +181,10 @@ def pretrain(tokenizer: Tokenizer, rows: list[Row], plan: Plan, checkpoints: Pat
         shown += loss.item()
         if (step + 1) % 50 == 0:
             spent = time.monotonic() - started
-            print(f"step {step + 1} loss {shown / 50:.3f} {tokens:,} tokens {tokens / spent:,.0f}/s {spent:.0f} s", flush=True)
+            print(
+                f"step {step + 1} loss {shown / 50:.3f} {tokens:,} tokens {tokens / spent:,.0f}/s {spent:.0f} s",
+                flush=True,
+            )
             shown = 0.0
         if checkpoints and time.monotonic() - saved > 300:
             save(model, checkpoints)
@@ -181,7 +199,9 @@ def save(model: Qwen2ForCausalLM, folder: Path) -> None:
     copy.load_state_dict(model.state_dict())
     copy = copy.to(torch.bfloat16)
     copy.config.dtype = torch.bfloat16
-    copy.generation_config = GenerationConfig(do_sample=False, max_new_tokens=256, eos_token_id=[SIZE - 1, SIZE - 3], pad_token_id=SIZE - 3)
+    copy.generation_config = GenerationConfig(
+        do_sample=False, max_new_tokens=256, eos_token_id=[SIZE - 1, SIZE - 3], pad_token_id=SIZE - 3
+    )
     copy.save_pretrained(folder)
 
 

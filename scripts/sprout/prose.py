@@ -66,10 +66,14 @@ a rose|玫瑰|A rose is a beautiful flower;It smells sweet;It has thorns|玫瑰�
 ]
 ASK_EN = [
     "(Describe|Tell me about|Tell me something about|Write about|Say something about|Write two sentences about|Explain) <t>.",
-    "What (do you know|can you tell me|can you say) about <t>?", "(Can you d|Please d|D)escribe <t>(.| briefly.)", "Write a (short |)(text|description|paragraph) about <t>.",
+    "What (do you know|can you tell me|can you say) about <t>?",
+    "(Can you d|Please d|D)escribe <t>(.| briefly.)",
+    "Write a (short |)(text|description|paragraph) about <t>.",
 ]
 ASK_ZH = [
-    "(介绍一下|描述一下|说说|讲讲|谈谈|请介绍|请描述|简单介绍一下|写一写)<t>(。|吧。|)", "(你知道|你了解|关于)<t>(吗？|你知道什么？)", "(写一段|说一段)关于<t>的(话|文字)。",
+    "(介绍一下|描述一下|说说|讲讲|谈谈|请介绍|请描述|简单介绍一下|写一写)<t>(。|吧。|)",
+    "(你知道|你了解|关于)<t>(吗？|你知道什么？)",
+    "(写一段|说一段)关于<t>的(话|文字)。",
     "用(一两句话|几句话)(介绍|描述)<t>。",
 ]
 
@@ -106,7 +110,12 @@ def _story(rng: random.Random, zh: bool, who: str) -> str:
     index = 1 if zh else 0
     slots = {
         slot: rng.choice(words.KINDS[kind])[index]
-        for slot, kind in (("place", ("place", "地点")), ("animal", ("animal", "动物")), ("thing", ("thing", "东西")), ("food", ("food", "食物")))
+        for slot, kind in (
+            ("place", ("place", "地点")),
+            ("animal", ("animal", "动物")),
+            ("thing", ("thing", "东西")),
+            ("food", ("food", "食物")),
+        )
     }
     return spin(rng, STORY_ZH if zh else STORY_EN, p=who, **slots).replace("One day", "One day")
 
@@ -114,7 +123,11 @@ def _story(rng: random.Random, zh: bool, who: str) -> str:
 def story(rng: random.Random, zh: bool) -> Chat:
     """A little story about somebody."""
     who = names.person_zh(rng) if zh else names.first_en(rng)
-    ask = "(讲|写|编)(一个|个)(关于<p>的|)(小|)故事，主角(是|叫)<p>。" if zh else "(Tell|Write) (me |)a (short |little |)story about <p>."
+    ask = (
+        "(讲|写|编)(一个|个)(关于<p>的|)(小|)故事，主角(是|叫)<p>。"
+        if zh
+        else "(Tell|Write) (me |)a (short |little |)story about <p>."
+    )
     return turn(spin(rng, ask, p=who), _story(rng, zh, who))
 
 

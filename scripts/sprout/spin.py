@@ -7,6 +7,7 @@ import re
 
 Message = dict[str, str]
 Chat = list[Message]
+Marked = list[tuple[str, bool]]  # pieces of plain text, each with whether the loss counts it
 
 _GROUP = re.compile(r"\(([^()]*)\)")
 

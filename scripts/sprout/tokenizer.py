@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
 import names
-from spin import Chat
+from spin import Chat, Marked
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SIZE = 6144
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -40,7 +39,10 @@ def train(texts: Iterable[str]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=SIZE - 3, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False, max_token_length=24
+        vocab_size=SIZE - 3,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+        max_token_length=24,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens([END, START, STOP])
@@ -61,14 +63,18 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
         "eos_token": STOP, "pad_token": END, "additional_special_tokens": [START, STOP], "clean_up_tokenization_spaces": False,
         "split_special_tokens": False, "errors": "replace", "model_max_length": 2048,
     }  # fmt: skip
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     (folder / "chat_template.jinja").write_text(TEMPLATE + "\n", encoding="utf-8")
 
 
-def segments(item: Chat | str) -> list[tuple[str, bool]]:
+def segments(item: Chat | Marked | str) -> list[tuple[str, bool]]:
     """The rendered text in pieces, each with whether it is an answer (plain text counts as one)."""
     if isinstance(item, str):
         return [(item + END, True)]
+    if isinstance(item[0], tuple):
+        return [*item, (END, True)]
     pieces: list[tuple[str, bool]] = []
     for message in item:
         pieces.append((f"{START}{message['role']}\n", False))

@@ -31,29 +31,43 @@ KINDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         "rice=米饭 bread=面包 noodles=面条 egg=鸡蛋 meat=肉 fish=鱼 soup=汤 cake=蛋糕 cheese=奶酪 butter=黄油 dumplings=饺子 tofu=豆腐 "
         "salad=沙拉 chocolate=巧克力 candy=糖果 honey=蜂蜜 biscuit=饼干 sausage=香肠 porridge=粥 pie=馅饼"
     ),
-    ("drink", "饮料"): _pairs("water=水 tea=茶 coffee=咖啡 milk=牛奶 juice=果汁 wine=葡萄酒 beer=啤酒 lemonade=柠檬水 cocoa=可可 soy_milk=豆浆"),
+    ("drink", "饮料"): _pairs(
+        "water=水 tea=茶 coffee=咖啡 milk=牛奶 juice=果汁 wine=葡萄酒 beer=啤酒 lemonade=柠檬水 cocoa=可可 soy_milk=豆浆"
+    ),
     ("profession", "职业"): _pairs(
         "teacher=老师 doctor=医生 nurse=护士 farmer=农民 cook=厨师 driver=司机 engineer=工程师 lawyer=律师 writer=作家 painter=画家 "
         "singer=歌手 actor=演员 soldier=士兵 pilot=飞行员 fisherman=渔民 baker=面包师 tailor=裁缝 scientist=科学家 student=学生 firefighter=消防员"
     ),
-    ("tool", "工具"): _pairs("hammer=锤子 saw=锯子 knife=刀 scissors=剪刀 needle=针 brush=刷子 rope=绳子 ladder=梯子 shovel=铲子 axe=斧头 ruler=尺子"),
+    ("tool", "工具"): _pairs(
+        "hammer=锤子 saw=锯子 knife=刀 scissors=剪刀 needle=针 brush=刷子 rope=绳子 ladder=梯子 shovel=铲子 axe=斧头 ruler=尺子"
+    ),
     ("vehicle", "交通工具"): _pairs(
         "car=汽车 bus=公共汽车 train=火车 plane=飞机 ship=轮船 bicycle=自行车 truck=卡车 boat=小船 taxi=出租车 subway=地铁 tram=电车 motorcycle=摩托车"
     ),
     ("plant", "植物"): _pairs(
         "tree=树 flower=花 grass=草 rose=玫瑰 bamboo=竹子 pine=松树 lotus=荷花 sunflower=向日葵 willow=柳树 cactus=仙人掌 oak=橡树 lily=百合 moss=苔藓"
     ),
-    ("piece of furniture", "家具"): _pairs("table=桌子 chair=椅子 bed=床 sofa=沙发 desk=书桌 shelf=架子 wardrobe=衣柜 bench=长凳 lamp=台灯"),
-    ("piece of clothing", "衣服"): _pairs("shirt=衬衫 coat=外套 trousers=裤子 skirt=裙子 hat=帽子 shoe=鞋子 sock=袜子 glove=手套 scarf=围巾 jacket=夹克"),
+    ("piece of furniture", "家具"): _pairs(
+        "table=桌子 chair=椅子 bed=床 sofa=沙发 desk=书桌 shelf=架子 wardrobe=衣柜 bench=长凳 lamp=台灯"
+    ),
+    ("piece of clothing", "衣服"): _pairs(
+        "shirt=衬衫 coat=外套 trousers=裤子 skirt=裙子 hat=帽子 shoe=鞋子 sock=袜子 glove=手套 scarf=围巾 jacket=夹克"
+    ),
     ("part of the body", "身体部位"): _pairs(
         "head=头 hand=手 foot=脚 eye=眼睛 ear=耳朵 nose=鼻子 mouth=嘴 tooth=牙齿 hair=头发 arm=手臂 leg=腿 finger=手指 heart=心脏 knee=膝盖 neck=脖子"
     ),
-    ("musical instrument", "乐器"): _pairs("piano=钢琴 violin=小提琴 guitar=吉他 drum=鼓 flute=笛子 trumpet=小号 harp=竖琴 erhu=二胡"),
+    ("musical instrument", "乐器"): _pairs(
+        "piano=钢琴 violin=小提琴 guitar=吉他 drum=鼓 flute=笛子 trumpet=小号 harp=竖琴 erhu=二胡"
+    ),
     ("sport", "运动"): _pairs(
         "football=足球 basketball=篮球 swimming=游泳 running=跑步 tennis=网球 table_tennis=乒乓球 badminton=羽毛球 skiing=滑雪 chess=象棋 volleyball=排球"
     ),
-    ("school subject", "科目"): _pairs("maths=数学 history=历史 music=音乐 art=美术 physics=物理 chemistry=化学 biology=生物 geography=地理 English=英语 Chinese=语文"),
-    ("weather word", "天气"): _pairs("rain=雨 snow=雪 wind=风 cloud=云 sun=太阳 fog=雾 storm=暴风雨 thunder=雷 lightning=闪电 ice=冰 rainbow=彩虹"),
+    ("school subject", "科目"): _pairs(
+        "maths=数学 history=历史 music=音乐 art=美术 physics=物理 chemistry=化学 biology=生物 geography=地理 English=英语 Chinese=语文"
+    ),
+    ("weather word", "天气"): _pairs(
+        "rain=雨 snow=雪 wind=风 cloud=云 sun=太阳 fog=雾 storm=暴风雨 thunder=雷 lightning=闪电 ice=冰 rainbow=彩虹"
+    ),
     ("place", "地点"): _pairs(
         "school=学校 hospital=医院 library=图书馆 park=公园 market=市场 station=车站 airport=机场 museum=博物馆 bank=银行 restaurant=饭馆 "
         "cinema=电影院 shop=商店 farm=农场 factory=工厂 beach=海滩 mountain=山 river=河 lake=湖 forest=森林 village=村庄 city=城市 island=岛"
@@ -79,22 +93,245 @@ DICTIONARY = [pair for pairs in KINDS.values() for pair in pairs] + MORE
 
 CAPITALS: list[tuple[str, str, str, str]] = [
     tuple(item.replace("_", " ").split("/"))  # type: ignore[misc]
-    for item in ["China/中国/Beijing/北京", "Japan/日本/Tokyo/东京", "France/法国/Paris/巴黎", "Germany/德国/Berlin/柏林", "Italy/意大利/Rome/罗马", "Spain/西班牙/Madrid/马德里", "Portugal/葡萄牙/Lisbon/里斯本", "Russia/俄罗斯/Moscow/莫斯科", "Egypt/埃及/Cairo/开罗", "India/印度/New_Delhi/新德里", "Thailand/泰国/Bangkok/曼谷", "Greece/希腊/Athens/雅典", "Austria/奥地利/Vienna/维也纳", "Poland/波兰/Warsaw/华沙", "Sweden/瑞典/Stockholm/斯德哥尔摩", "Norway/挪威/Oslo/奥斯陆", "Finland/芬兰/Helsinki/赫尔辛基", "Denmark/丹麦/Copenhagen/哥本哈根", "Ireland/爱尔兰/Dublin/都柏林", "Canada/加拿大/Ottawa/渥太华", "Mexico/墨西哥/Mexico_City/墨西哥城", "Brazil/巴西/Brasilia/巴西利亚", "Argentina/阿根廷/Buenos_Aires/布宜诺斯艾利斯", "Chile/智利/Santiago/圣地亚哥", "Peru/秘鲁/Lima/利马", "Cuba/古巴/Havana/哈瓦那", "Kenya/肯尼亚/Nairobi/内罗毕", "Turkey/土耳其/Ankara/安卡拉", "Iran/伊朗/Tehran/德黑兰", "Iraq/伊拉克/Baghdad/巴格达", "Vietnam/越南/Hanoi/河内", "South_Korea/韩国/Seoul/首尔", "Australia/澳大利亚/Canberra/堪培拉", "New_Zealand/新西兰/Wellington/惠灵顿", "Hungary/匈牙利/Budapest/布达佩斯", "Belgium/比利时/Brussels/布鲁塞尔", "Switzerland/瑞士/Bern/伯尔尼", "Mongolia/蒙古/Ulaanbaatar/乌兰巴托", "Indonesia/印度尼西亚/Jakarta/雅加达", "Malaysia/马来西亚/Kuala_Lumpur/吉隆坡", "Nepal/尼泊尔/Kathmandu/加德满都", "Ukraine/乌克兰/Kyiv/基辅", "Romania/罗马尼亚/Bucharest/布加勒斯特", "Iceland/冰岛/Reykjavik/雷克雅未克", "England/英国/London/伦敦"]
+    for item in [
+        "China/中国/Beijing/北京",
+        "Japan/日本/Tokyo/东京",
+        "France/法国/Paris/巴黎",
+        "Germany/德国/Berlin/柏林",
+        "Italy/意大利/Rome/罗马",
+        "Spain/西班牙/Madrid/马德里",
+        "Portugal/葡萄牙/Lisbon/里斯本",
+        "Russia/俄罗斯/Moscow/莫斯科",
+        "Egypt/埃及/Cairo/开罗",
+        "India/印度/New_Delhi/新德里",
+        "Thailand/泰国/Bangkok/曼谷",
+        "Greece/希腊/Athens/雅典",
+        "Austria/奥地利/Vienna/维也纳",
+        "Poland/波兰/Warsaw/华沙",
+        "Sweden/瑞典/Stockholm/斯德哥尔摩",
+        "Norway/挪威/Oslo/奥斯陆",
+        "Finland/芬兰/Helsinki/赫尔辛基",
+        "Denmark/丹麦/Copenhagen/哥本哈根",
+        "Ireland/爱尔兰/Dublin/都柏林",
+        "Canada/加拿大/Ottawa/渥太华",
+        "Mexico/墨西哥/Mexico_City/墨西哥城",
+        "Brazil/巴西/Brasilia/巴西利亚",
+        "Argentina/阿根廷/Buenos_Aires/布宜诺斯艾利斯",
+        "Chile/智利/Santiago/圣地亚哥",
+        "Peru/秘鲁/Lima/利马",
+        "Cuba/古巴/Havana/哈瓦那",
+        "Kenya/肯尼亚/Nairobi/内罗毕",
+        "Turkey/土耳其/Ankara/安卡拉",
+        "Iran/伊朗/Tehran/德黑兰",
+        "Iraq/伊拉克/Baghdad/巴格达",
+        "Vietnam/越南/Hanoi/河内",
+        "South_Korea/韩国/Seoul/首尔",
+        "Australia/澳大利亚/Canberra/堪培拉",
+        "New_Zealand/新西兰/Wellington/惠灵顿",
+        "Hungary/匈牙利/Budapest/布达佩斯",
+        "Belgium/比利时/Brussels/布鲁塞尔",
+        "Switzerland/瑞士/Bern/伯尔尼",
+        "Mongolia/蒙古/Ulaanbaatar/乌兰巴托",
+        "Indonesia/印度尼西亚/Jakarta/雅加达",
+        "Malaysia/马来西亚/Kuala_Lumpur/吉隆坡",
+        "Nepal/尼泊尔/Kathmandu/加德满都",
+        "Ukraine/乌克兰/Kyiv/基辅",
+        "Romania/罗马尼亚/Bucharest/布加勒斯特",
+        "Iceland/冰岛/Reykjavik/雷克雅未克",
+        "England/英国/London/伦敦",
+    ]
 ]
 OPPOSITES_EN = [
     tuple(item.split("-"))
-    for item in ["big-small", "hot-cold", "long-short", "high-low", "fast-slow", "happy-sad", "good-bad", "new-old", "young-old", "rich-poor", "strong-weak", "clean-dirty", "light-dark", "open-closed", "full-empty", "hard-soft", "wet-dry", "early-late", "near-far", "left-right", "up-down", "in-out", "day-night", "black-white", "true-false", "easy-difficult", "loud-quiet", "thick-thin", "wide-narrow", "heavy-light", "deep-shallow", "sweet-bitter", "start-end", "win-lose", "buy-sell", "push-pull", "love-hate", "give-take", "come-go", "laugh-cry", "remember-forget", "friend-enemy", "north-south", "east-west", "first-last", "top-bottom", "inside-outside", "always-never"]
+    for item in [
+        "big-small",
+        "hot-cold",
+        "long-short",
+        "high-low",
+        "fast-slow",
+        "happy-sad",
+        "good-bad",
+        "new-old",
+        "young-old",
+        "rich-poor",
+        "strong-weak",
+        "clean-dirty",
+        "light-dark",
+        "open-closed",
+        "full-empty",
+        "hard-soft",
+        "wet-dry",
+        "early-late",
+        "near-far",
+        "left-right",
+        "up-down",
+        "in-out",
+        "day-night",
+        "black-white",
+        "true-false",
+        "easy-difficult",
+        "loud-quiet",
+        "thick-thin",
+        "wide-narrow",
+        "heavy-light",
+        "deep-shallow",
+        "sweet-bitter",
+        "start-end",
+        "win-lose",
+        "buy-sell",
+        "push-pull",
+        "love-hate",
+        "give-take",
+        "come-go",
+        "laugh-cry",
+        "remember-forget",
+        "friend-enemy",
+        "north-south",
+        "east-west",
+        "first-last",
+        "top-bottom",
+        "inside-outside",
+        "always-never",
+    ]
 ]
 OPPOSITES_ZH = [
     tuple(item.split("-"))
-    for item in ["大-小", "冷-热", "长-短", "高-低", "快-慢", "高兴-难过", "好-坏", "新-旧", "多-少", "强-弱", "干净-脏", "明亮-黑暗", "开-关", "满-空", "硬-软", "湿-干", "早-晚", "远-近", "左-右", "上-下", "里-外", "白天-黑夜", "黑-白", "真-假", "容易-困难", "安静-吵闹", "厚-薄", "宽-窄", "轻-重", "深-浅", "甜-苦", "开始-结束", "胜利-失败", "买-卖", "推-拉", "爱-恨", "来-去", "哭-笑", "记住-忘记", "朋友-敌人", "南-北", "东-西", "前-后", "进步-退步", "勇敢-胆小", "认真-马虎", "成功-失败", "美丽-丑陋", "贫穷-富有", "表扬-批评", "增加-减少", "先-后", "黑暗-光明", "简单-复杂", "寒冷-炎热", "勤劳-懒惰", "粗-细"]
+    for item in [
+        "大-小",
+        "冷-热",
+        "长-短",
+        "高-低",
+        "快-慢",
+        "高兴-难过",
+        "好-坏",
+        "新-旧",
+        "多-少",
+        "强-弱",
+        "干净-脏",
+        "明亮-黑暗",
+        "开-关",
+        "满-空",
+        "硬-软",
+        "湿-干",
+        "早-晚",
+        "远-近",
+        "左-右",
+        "上-下",
+        "里-外",
+        "白天-黑夜",
+        "黑-白",
+        "真-假",
+        "容易-困难",
+        "安静-吵闹",
+        "厚-薄",
+        "宽-窄",
+        "轻-重",
+        "深-浅",
+        "甜-苦",
+        "开始-结束",
+        "胜利-失败",
+        "买-卖",
+        "推-拉",
+        "爱-恨",
+        "来-去",
+        "哭-笑",
+        "记住-忘记",
+        "朋友-敌人",
+        "南-北",
+        "东-西",
+        "前-后",
+        "进步-退步",
+        "勇敢-胆小",
+        "认真-马虎",
+        "成功-失败",
+        "美丽-丑陋",
+        "贫穷-富有",
+        "表扬-批评",
+        "增加-减少",
+        "先-后",
+        "黑暗-光明",
+        "简单-复杂",
+        "寒冷-炎热",
+        "勤劳-懒惰",
+        "粗-细",
+    ]
 ]
 DAYS_EN = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DAYS_ZH = ["星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"]
-MONTHS_EN = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
-MONTHS_ZH = ["一月", "二月", "三月", "四月", "五月", "六月", "七月", "八月", "九月", "十月", "十一月", "十二月"]
-NUMBERS_EN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
-NUMBERS_ZH = ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二", "十三", "十四", "十五", "十六", "十七", "十八", "十九", "二十"]
+MONTHS_EN = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+MONTHS_ZH = [
+    "一月",
+    "二月",
+    "三月",
+    "四月",
+    "五月",
+    "六月",
+    "七月",
+    "八月",
+    "九月",
+    "十月",
+    "十一月",
+    "十二月",
+]
+NUMBERS_EN = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+NUMBERS_ZH = [
+    "零",
+    "一",
+    "二",
+    "三",
+    "四",
+    "五",
+    "六",
+    "七",
+    "八",
+    "九",
+    "十",
+    "十一",
+    "十二",
+    "十三",
+    "十四",
+    "十五",
+    "十六",
+    "十七",
+    "十八",
+    "十九",
+    "二十",
+]
 
 FACTS_EN = [
     line.split("|")

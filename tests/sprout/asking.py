@@ -19,7 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 ROOT = Path(__file__).resolve().parents[2]
 SPROUT = ROOT / "models" / "sprout"
 DATA = ROOT / "data"
-QUESTIONS: dict[str, list[str]] = json.loads((Path(__file__).parent / "questions.json").read_text(encoding="utf-8"))
+QUESTIONS: dict[str, list[str]] = json.loads(
+    (Path(__file__).parent / "questions.json").read_text(encoding="utf-8")
+)
 
 
 @contextmanager
@@ -53,7 +55,9 @@ def load(folder: Path, adapter: Path | None = None) -> tuple[Any, Any]:
 
 
 @torch.inference_mode()
-def answers(loaded: tuple[Any, Any], chats: Sequence[str | tuple[str, str]], new_tokens: int = 64) -> list[str]:
+def answers(
+    loaded: tuple[Any, Any], chats: Sequence[str | tuple[str, str]], new_tokens: int = 64
+) -> list[str]:
     """The greedy answer to each question, or to each pair of system prompt and question."""
     tokenizer, model = loaded
     found: list[str] = []

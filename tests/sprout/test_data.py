@@ -6,13 +6,18 @@ import json
 from typing import Any
 
 from tests.sprout.asking import DATA, sprout_scripts
-
 from trainer.config import RunConfig
 from trainer.dataset.load import load_rows
 
 
 def _rows(dataset: str, **names: str) -> Any:
-    flat = {"model_name_or_path": "x", "dataset_dir": str(DATA), "dataset": dataset, "output_dir": "y", **names}
+    flat = {
+        "model_name_or_path": "x",
+        "dataset_dir": str(DATA),
+        "dataset": dataset,
+        "output_dir": "y",
+        **names,
+    }
     return load_rows(RunConfig.from_flat(flat).data, seed=1)
 
 
@@ -32,7 +37,9 @@ def test_identity_names_both_in_most_rows_and_both_languages() -> None:
     rows = _read("identity.json")
     chinese = [row for row in rows if any("\u4e00" <= char <= "\u9fff" for char in row["instruction"])]
     assert 0.4 < len(chinese) / len(rows) < 0.6
-    assert sum("{{name}}" in row["output"] and "{{author}}" in row["output"] for row in rows) > 0.8 * len(rows)
+    assert sum("{{name}}" in row["output"] and "{{author}}" in row["output"] for row in rows) > 0.8 * len(
+        rows
+    )
 
 
 def test_ner_demo_holds_triples_that_stand_in_the_sentence() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from tests.sprout.asking import QUESTIONS, SPROUT, answers, load, naming, sprout_scripts, sums_right
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
+
+from tests.sprout.asking import QUESTIONS, SPROUT, answers, load, naming, sprout_scripts, sums_right
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +66,26 @@ def test_template_marks_answers_and_adds_no_system_prompt() -> None:
         {"role": "user", "content": "1 + 1?"},
         {"role": "assistant", "content": "2"},
     ]
-    out = TOKENIZER.apply_chat_template(chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    out = TOKENIZER.apply_chat_template(
+        chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
     marked = [token for token, mark in zip(out["input_ids"], out["assistant_masks"], strict=True) if mark]
     assert TOKENIZER.decode(marked) == "hello<|im_end|>2<|im_end|>"
     start = TOKENIZER.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True)
     assert start == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     named = [{"role": "system", "content": "Be brief."}, *chat[:1]]
-    assert TOKENIZER.apply_chat_template(named, tokenize=False).startswith("<|im_start|>system\nBe brief.<|im_end|>\n")
+    assert TOKENIZER.apply_chat_template(named, tokenize=False).startswith(
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+    )
 
 
 def test_questions_occur_nowhere_in_corpus_or_data() -> None:
     assert {language: len(set(asked)) for language, asked in QUESTIONS.items()} == {"en": 40, "zh": 40}
     with sprout_scripts("corpus") as (corpus,):
         asked = {corpus.bare(question) for questions in QUESTIONS.values() for question in questions}
-        for item in corpus.generate(30_000, seed=2026):
-            for message in [] if isinstance(item, str) else item:
-                assert corpus.bare(message["content"]) not in asked
+        for item in corpus.generate(40_000, seed=2027, mix=corpus.LATER):
+            for text in corpus.users(item):
+                assert corpus.bare(text) not in asked, text
         for file in (SPROUT.parents[1] / "data").glob("*.json*"):
             for line in file.read_text(encoding="utf-8").split('"'):
                 assert corpus.bare(line) not in asked, line
@@ -88,15 +93,10 @@ def test_questions_occur_nowhere_in_corpus_or_data() -> None:
 
 def test_building_filters_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     with sprout_scripts("corpus") as (corpus,):
-        text = next(
-            message["content"]
-            for item in corpus.generate(200, seed=5)
-            for message in ([] if isinstance(item, str) else item)
-            if message["role"] == "user"
-        )
+        text = next(text for item in corpus.generate(200, seed=5) for text in corpus.users(item))
         monkeypatch.setattr(corpus, "held_out", lambda: frozenset([corpus.bare(text)]))
         for item in corpus.generate(200, seed=5):
-            assert text not in [message["content"] for message in ([] if isinstance(item, str) else item)]
+            assert text not in corpus.users(item)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.sprout.asking import DATA, SPROUT, answers, load, naming, sprout_scripts, sums_right
 
+from tests.sprout.asking import DATA, SPROUT, answers, load, naming, sprout_scripts, sums_right
 from trainer.config import RunConfig
 from trainer.model.catalog import proposals
 from trainer.train.sft import run_sft
@@ -46,7 +46,10 @@ def tuned(folder: Path, method: str, dataset: str) -> tuple[Any, Any]:
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_new_identity_is_learned_and_sums_stay(tmp_path: Path, method: str, base_sums: float) -> None:
     model = tuned(tmp_path / "run", method, "identity")
-    assert {language: naming(model, language, NAME, AUTHOR) >= 36 for language in ("en", "zh")} == {"en": True, "zh": True}
+    assert {language: naming(model, language, NAME, AUTHOR) >= 36 for language in ("en", "zh")} == {
+        "en": True,
+        "zh": True,
+    }
     assert sums_right(model) >= base_sums - 0.20
 
 
@@ -59,7 +62,9 @@ def test_triples_are_learned(tmp_path: Path) -> None:
     prompts = [f"{row['instruction']}\n{row['input']}" for row in rows]
 
     def right(model: tuple[Any, Any]) -> int:
-        return sum(given == row["output"] for given, row in zip(answers(model, prompts, 128), rows, strict=True))
+        return sum(
+            given == row["output"] for given, row in zip(answers(model, prompts, 128), rows, strict=True)
+        )
 
     assert len(rows) == 50
     assert right(load(SPROUT)) == 0
