@@ -50,7 +50,7 @@ def _capital(rng: random.Random, zh: bool) -> Chat:
         )
     ask = spin(
         rng,
-        f"(What is the capital of <c>?|Which city is the capital of <c>?|What's the capital city of <c>?|Name the capital of <c>.|<c>: capital?)",
+        "(What is the capital of <c>?|Which city is the capital of <c>?|What's the capital city of <c>?|Name the capital of <c>.|<c>: capital?)",
         c=country_en,
     )
     return turn(
@@ -70,7 +70,7 @@ def _opposite(rng: random.Random, zh: bool) -> Chat:
         )
     ask = spin(
         rng,
-        f"(What is the opposite of <q>?|Give me the opposite of <q>.|Which word is the opposite of <q>?)",
+        "(What is the opposite of <q>?|Give me the opposite of <q>.|Which word is the opposite of <q>?)",
         q=rng.choice([first, f'"{first}"']),
     )
     return turn(ask, rng.choice([f"The opposite of {first} is {second}.", f"{second.capitalize()}.", second]))
@@ -121,7 +121,7 @@ def _kind_of(rng: random.Random, zh: bool) -> Chat:
             f"{item[1]}是一种{kind[1]}。",
         )
     return turn(
-        spin(rng, f"(What is <i>?|What kind of thing is <i>?|Tell me what <i> is.)", i=item[0]),
+        spin(rng, "(What is <i>?|What kind of thing is <i>?|Tell me what <i> is.)", i=item[0]),
         f"{item[0].capitalize()} is {_article(kind[0])}.",
     )
 

@@ -418,55 +418,17 @@ SKILL_ZH = [
     "(、(讲常识|拼写单词|数数|给数字排序|打招呼)|)，(也能帮点小忙|还能聊很多话题|也会重复你说的话)。",
     "我的(任务|工作|职责)是(帮助大家|回答问题|协助你|陪你聊天|给出简短的回答)。",
 ]
-NO_ZH = [
-    "不，",
-    "不是，",
-    "不是的，",
-    "不是哦，",
-    "你弄错了，",
-    "不对，",
-    "抱歉，不是，",
-    "我不是<other>，",
-    "不，我不是<other>，",
-]
+NO_ZH = (
+    "不， 不是， 不是的， 不是哦， 你弄错了， 不对， 抱歉，不是， 我不是<other>， 不，我不是<other>，".split()
+)
 YES_ZH = ["是的，", "对，", "没错，", "对的，", "是的。", "正是，", "嗯，"]
 
-FAMOUS = [
-    "ChatGPT",
-    "GPT-4",
-    "Claude",
-    "Gemini",
-    "Llama",
-    "Qwen",
-    "通义千问",
-    "文心一言",
-    "豆包",
-    "DeepSeek",
-    "小爱同学",
-    "Siri",
-    "Alexa",
-    "Copilot",
-    "Kimi",
-    "智谱清言",
-]
-FAMOUS_MAKERS = [
-    "OpenAI",
-    "Google",
-    "Meta",
-    "Microsoft",
-    "Anthropic",
-    "Apple",
-    "Amazon",
-    "百度",
-    "阿里巴巴",
-    "腾讯",
-    "字节跳动",
-    "华为",
-    "谷歌",
-    "微软",
-    "小米",
-    "清华大学",
-]
+FAMOUS = (
+    "ChatGPT GPT-4 Claude Gemini Llama Qwen 通义千问 文心一言 豆包 DeepSeek 小爱同学 Siri Alexa Copilot Kimi 智谱清言"
+).split()
+FAMOUS_MAKERS = (
+    "OpenAI Google Meta Microsoft Anthropic Apple Amazon 百度 阿里巴巴 腾讯 字节跳动 华为 谷歌 微软 小米 清华大学"
+).split()
 WEIGHTS = {
     "name": 6,
     "who": 6,
