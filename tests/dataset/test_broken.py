@@ -24,7 +24,9 @@ CHAT = {"formatting": "sharegpt"}
 OPENAI = {"formatting": "openai"}
 
 
-def write(folder: Path, content: bytes | str | Any, entry: Any = None, name: str = "rows.json") -> DataOptions:
+def write(
+    folder: Path, content: bytes | str | Any, entry: Any = None, name: str = "rows.json"
+) -> DataOptions:
     """A data folder with one dataset, `mine`. Content that is neither text nor bytes is written as JSON."""
     if not isinstance(content, (bytes, str)):
         lines = name.endswith(".jsonl")
@@ -145,6 +147,7 @@ BAD_FILES = [
     BadFile("entry a text", [GOOD], "data_entry_wrong", ("'mine'",), entry="rows.json"),
     BadFile("no file_name", [GOOD], "data_no_file_name", ("no file_name",), entry={"file_name": ""}),
     BadFile("file missing", [GOOD], "data_file_missing", ("'mine'", "none.json"), entry={"file_name": "none.json"}),
+    BadFile("a name too long", [GOOD], "file_unreadable", ("cannot be read",), entry={"file_name": "x" * 5000}),
     BadFile("a folder", [GOOD], "data_not_yet", ("a folder",), entry={"file_name": "."}),
     BadFile("csv", [GOOD], "data_not_yet", (".csv files",), entry={"file_name": "rows.csv"}),
     BadFile("a hub", [GOOD], "data_not_yet", ("hf_hub_url",), entry={"hf_hub_url": "a/b"}),
@@ -207,7 +210,10 @@ def test_a_broken_dataset_info(tmp_path: Path, content: bytes, code: str, told: 
 def test_a_missing_folder_and_a_folder_without_dataset_info(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data folder"):
         load_info(tmp_path / "none")
-    with pytest.raises(UserError, match="holds no dataset_info.json"):
+    for name in ("x" * 5000, "~nobody-of-this-name/data"):
+        with pytest.raises(UserError, match="no data folder"):
+            load_info(name)
+    with pytest.raises(UserError, match=r"holds no dataset_info\.json"):
         load_info(tmp_path)
 
 
@@ -231,7 +237,9 @@ turns = st.fixed_dictionaries(
 )
 junk = st.one_of(
     json_values,
-    st.fixed_dictionaries({"instruction": json_values, "output": json_values}, optional={"history": json_values}),
+    st.fixed_dictionaries(
+        {"instruction": json_values, "output": json_values}, optional={"history": json_values}
+    ),
     st.fixed_dictionaries({"messages": st.lists(turns, max_size=5)}),
     st.just({**GOOD, **messages(ASK, TELL), **chat(("human", "Hi"), ("gpt", "Yo"))}),
 )
@@ -244,13 +252,19 @@ junk = st.one_of(
     cutoff=st.sampled_from([4, 12, 2048]),
 )
 @settings(
-    deadline=None, derandomize=True, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    derandomize=True,
+    max_examples=250,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_rows_in_are_rows_out_and_problems(
     rows: list[Any], formatting: str, file: str, cutoff: int, tmp_path: Path
 ) -> None:
     if file == "rows.jsonl" and len(rows) == 1 and isinstance(rows[0], list):
-        rows = [*rows, 0]  # a single line with a list of objects is a list of rows, whatever the file is called
+        rows = [
+            *rows,
+            0,
+        ]  # a single line with a list of objects is a list of rows, whatever the file is called
     options = write(tmp_path, rows, {"formatting": formatting}, file)
     found = list(read_rows(load_info(tmp_path)["mine"]))
     assert [each.number for each in found] == list(range(1, len(rows) + 1))

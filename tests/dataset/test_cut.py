@@ -23,7 +23,9 @@ def laid_out(turns: list[tuple[int, int, bool]], opening: int) -> list[Turn]:
 
 @given(st.lists(lengths, min_size=1, max_size=5), st.integers(0, 6), st.integers(4, 300))
 @settings(deadline=None, derandomize=True, max_examples=400)
-def test_what_stays_fits_and_is_in_order(turns: list[tuple[int, int, bool]], opening: int, budget: int) -> None:
+def test_what_stays_fits_and_is_in_order(
+    turns: list[tuple[int, int, bool]], opening: int, budget: int
+) -> None:
     laid = laid_out(turns, opening)
     parts = keep(laid, budget)
     places = [place for part in parts for place in part]

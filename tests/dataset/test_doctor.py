@@ -23,7 +23,11 @@ from trainer.options import DataOptions
 @pytest.fixture
 def options(tmp_path: Path) -> DataOptions:
     rows: list[Any] = [
-        {"instruction": f"问 {number}", "output": "答 🙂 " * (1 + number % 4), "system": "S" if number % 2 else ""}
+        {
+            "instruction": f"问 {number}",
+            "output": "答 🙂 " * (1 + number % 4),
+            "system": "S" if number % 2 else "",
+        }
         for number in range(23)
     ]
     rows[4] = {"instruction": "no answer"}
@@ -103,9 +107,16 @@ def test_counts_are_those_of_training(options: DataOptions) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "batch", "accumulation", "epochs", "most", "expected"),
-    [(100, 2, 8, 3.0, -1, (7, 21)), (1, 8, 8, 1.0, -1, (1, 1)), (16, 2, 8, 0.5, -1, (1, 1)), (17, 2, 8, 2.5, 9, (2, 9))],
+    [
+        (100, 2, 8, 3.0, -1, (7, 21)),
+        (1, 8, 8, 1.0, -1, (1, 1)),
+        (16, 2, 8, 0.5, -1, (1, 1)),
+        (17, 2, 8, 2.5, 9, (2, 9)),
+    ],
 )
-def test_steps(rows: int, batch: int, accumulation: int, epochs: float, most: int, expected: tuple[int, int]) -> None:
+def test_steps(
+    rows: int, batch: int, accumulation: int, epochs: float, most: int, expected: tuple[int, int]
+) -> None:
     config = RunConfig().with_values(
         per_device_train_batch_size=batch,
         gradient_accumulation_steps=accumulation,

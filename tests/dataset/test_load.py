@@ -109,18 +109,30 @@ def test_placeholders_in_any_text(tmp_path: Path) -> None:
     ("name", "content", "numbers"),
     [
         ("rows.json", '\ufeff[{"instruction": "a", "output": "b"}]', [1]),
-        ("rows.jsonl", '\ufeff{"instruction": "a", "output": "b"}\r\n\r\n{"instruction": "a", "output": "b"}', [1, 3]),
+        (
+            "rows.jsonl",
+            '\ufeff{"instruction": "a", "output": "b"}\r\n\r\n{"instruction": "a", "output": "b"}',
+            [1, 3],
+        ),
         ("rows.json", '{"instruction": "a", "output": "b"}\n{"instruction": "a", "output": "b"}\n', [1, 2]),
         ("rows.json", '{\n"instruction": "a",\n"output": "b"}', [1]),
-        ("rows.jsonl", '[\n{"instruction": "a", "output": "b"},\n{"instruction": "a", "output": "b"}]', [1, 2]),
+        (
+            "rows.jsonl",
+            '[\n{"instruction": "a", "output": "b"},\n{"instruction": "a", "output": "b"}]',
+            [1, 2],
+        ),
         ("rows.jsonl", '{"instruction": "a", "output": "b\u2028c"}', [1]),
         ("rows.JSON", '[{"instruction": "a", "output": "b"}]', [1]),
         ("rows", '[{"instruction": "a", "output": "b"}]', [1]),
     ],
 )
-def test_files_are_read_by_what_they_hold(tmp_path: Path, name: str, content: str, numbers: list[int]) -> None:
+def test_files_are_read_by_what_they_hold(
+    tmp_path: Path, name: str, content: str, numbers: list[int]
+) -> None:
     (tmp_path / name).write_bytes(content.encode())
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"mine": {"file_name": name}}), encoding="utf-8-sig")
+    (tmp_path / "dataset_info.json").write_text(
+        json.dumps({"mine": {"file_name": name}}), encoding="utf-8-sig"
+    )
     rows = load_rows(DataOptions(dataset=("mine",), dataset_dir=str(tmp_path)), 42)
     assert [row.number for row in rows.train] == numbers and rows.problems == []
 
@@ -152,13 +164,15 @@ def test_num_samples_draws_and_repeats(tmp_path: Path) -> None:
     assert many != other
 
 
-@pytest.mark.parametrize(("size", "held"), [(0.1, 2), (0.25, 5), (0.01, 1), (1, 1), (7, 7), (19, 19), (0.95, 19)])
+@pytest.mark.parametrize(
+    ("size", "held"), [(0.1, 2), (0.25, 5), (0.01, 1), (1, 1), (7, 7), (19, 19), (0.95, 19)]
+)
 def test_rows_held_back(tmp_path: Path, size: float, held: int) -> None:
     options = replace(folder(tmp_path, mine=numbered(20)), val_size=size)
     rows = load_rows(options, 42)
     assert (len(rows.train), len(rows.evaluation)) == (20 - held, held)
     numbers = [[row.number for row in part] for part in (rows.train, rows.evaluation)]
-    assert sorted(sum(numbers, [])) == list(range(1, 21))
+    assert sorted([*numbers[0], *numbers[1]]) == list(range(1, 21))
     assert all(part == sorted(part) for part in numbers)
     assert rows == load_rows(options, 42)
 
@@ -168,7 +182,9 @@ def test_the_seed_decides_which_rows_are_held_back(tmp_path: Path) -> None:
     assert len({tuple(row.number for row in load_rows(options, seed).evaluation) for seed in range(5)}) == 5
 
 
-@pytest.mark.parametrize(("size", "code"), [(20, "data_val_too_large"), (0.99, "data_val_too_large"), (2.5, "data_val_size")])
+@pytest.mark.parametrize(
+    ("size", "code"), [(20, "data_val_too_large"), (0.99, "data_val_too_large"), (2.5, "data_val_size")]
+)
 def test_rows_held_back_leave_some_to_train_on(tmp_path: Path, size: float, code: str) -> None:
     options = replace(folder(tmp_path, mine=numbered(20)), val_size=size)
     with pytest.raises(UserError) as error:
@@ -206,7 +222,14 @@ def test_a_file_may_lie_anywhere(tmp_path: Path) -> None:
 
 
 def test_words_that_an_entry_may_hold_without_effect(tmp_path: Path) -> None:
-    entry = {"split": "train", "ranking": False, "hf_hub_url": None, "license": "CC0", "file_sha1": "0", "num_samples": None}
+    entry = {
+        "split": "train",
+        "ranking": False,
+        "hf_hub_url": None,
+        "license": "CC0",
+        "file_sha1": "0",
+        "num_samples": None,
+    }
     assert said(one(tmp_path, entry, {"instruction": "a", "output": "b"})) == ["a", "b"]
 
 

@@ -22,7 +22,10 @@ from trainer.options import DataOptions
 from trainer.paths import MODELS
 
 steady = settings(
-    deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 # name -> template, whether it takes a system turn, whether it trims texts, the end of a turn.
@@ -49,11 +52,33 @@ TEMPLATES: dict[str, tuple[str, bool, bool, str]] = {
 TRICKY = ("mistral", "qwen3", "qwen3_training", "qwen2_5_training", "phi3_training", "glm4moe", "deepseekv3")
 
 pieces = st.sampled_from(
-    ["hello", " world", "\n", "\n\n", " ", "  ", "\t", "你好", "，", "🙂", "é", "<b>", "{{ x }}", "{% if %}", "0", "I'm", "\r\n", '"', "\\"]
+    [
+        "hello",
+        " world",
+        "\n",
+        "\n\n",
+        " ",
+        "  ",
+        "\t",
+        "你好",
+        "，",
+        "🙂",
+        "é",
+        "<b>",
+        "{{ x }}",
+        "{% if %}",
+        "0",
+        "I'm",
+        "\r\n",
+        '"',
+        "\\",
+    ]
 )
 texts = st.lists(pieces, max_size=6).map("".join)
 words = st.tuples(st.sampled_from(["Yes", "是", "42", "<b>"]), texts).map("".join)
-hostile = st.lists(st.one_of(pieces, st.sampled_from(tk.SPECIAL), st.characters(codec="utf-8")), max_size=8).map("".join)
+hostile = st.lists(
+    st.one_of(pieces, st.sampled_from(tk.SPECIAL), st.characters(codec="utf-8")), max_size=8
+).map("".join)
 
 
 def conversations(
@@ -167,7 +192,10 @@ def test_a_mark_without_the_end_of_turn_is_completed() -> None:
 
 def test_thoughts_that_the_template_takes_out_of_earlier_answers() -> None:
     """As reasoning models do: earlier answers are trained without, the last one with its thoughts."""
-    for template, opened in ((tk.published("qwen3"), "<think>\nhm\n</think>\n\n"), (tk.FORGETFUL, "hm</think>")):
+    for template, opened in (
+        (tk.published("qwen3"), "<think>\nhm\n</think>\n\n"),
+        (tk.FORGETFUL, "hm</think>"),
+    ):
         tokens, renderer = made(template)
         said = opened + "yes"
         conversation = talk("a", said, "b", said)
@@ -210,14 +238,21 @@ def test_a_rows_own_word_on_what_is_trained() -> None:
 def test_parts_of_a_message_are_one_text() -> None:
     _, renderer = made(tk.own("chatml"))
     parts = Message("user", (Part("Hel"), Part("lo")))
-    assert renderer.render(Conversation((parts, message("assistant", "x")))) == renderer.render(talk("Hello", "x"))
+    assert renderer.render(Conversation((parts, message("assistant", "x")))) == renderer.render(
+        talk("Hello", "x")
+    )
 
 
-def test_batches_are_the_same_as_single_rows() -> None:
-    _, renderer = made(tk.own("chatml"), cutoff_len=30)
-    some = [talk(f"question {count} " * (count % 7), f"answer {count} " * (1 + count % 5)) for count in range(700)]
+@pytest.mark.parametrize("workers", [None, 3, 64])
+def test_batches_are_the_same_as_single_rows(workers: int | None) -> None:
+    _, renderer = made(tk.own("chatml"), cutoff_len=30, preprocessing_num_workers=workers)
+    some = [
+        talk(f"question {count} " * (count % 7), f"answer {count} " * (1 + count % 5))
+        for count in range(1200)
+    ]
     together = list(renderer.render_many(some))
-    alone = [next(iter(renderer.render_many([each]))) for each in some]
+    _, single = made(tk.own("chatml"), cutoff_len=30)
+    alone = [next(iter(single.render_many([each]))) for each in some]
     assert [each if isinstance(each, Rendered) else each.code for each in together] == [
         each if isinstance(each, Rendered) else each.code for each in alone
     ]
@@ -340,7 +375,7 @@ def test_names_of_templates() -> None:
 
 def test_a_template_whose_tokens_the_model_lacks() -> None:
     bare = tokenizer("", "</s>", "<s>", ("<|endoftext|>", "<s>", "</s>"))
-    with pytest.raises(UserError, match="needs <.im_end.>, <.im_start.>") as error:
+    with pytest.raises(UserError, match=r"needs <\|im_end\|>, <\|im_start\|>") as error:
         Renderer(bare, "qwen", DataOptions())
     assert error.value.code == "data_template_tokens"
     assert trained_parts(bare, Renderer(bare, "default", DataOptions()).render(talk("a", "b"))) == ["b</s>"]

@@ -10,9 +10,7 @@ from typing import Any
 from trainer.dataset.rows import Conversation, message
 from trainer.dataset.templates import FOLDER
 
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SPECIAL = (
     "<|endoftext|>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>",
     "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "<|system|>", "<|user|>", "<|assistant|>",
@@ -47,7 +45,9 @@ TANGLED = "{% for m in messages %}{{ m.content[::-1] }}{{ messages[-1].content |
 
 
 @cache
-def tokenizer(template: str, eos: str = "<|im_end|>", bos: str = "<s>", special: tuple[str, ...] = SPECIAL) -> Any:
+def tokenizer(
+    template: str, eos: str = "<|im_end|>", bos: str = "<s>", special: tuple[str, ...] = SPECIAL
+) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -66,7 +66,9 @@ def tokenizer(template: str, eos: str = "<|im_end|>", bos: str = "<s>", special:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    made.train_from_iterator(["user assistant system\n\nthe answer is model\n \n\n 你好，我是助手。"] * 9, trainer)
+    made.train_from_iterator(
+        ["user assistant system\n\nthe answer is model\n \n\n 你好，我是助手。"] * 9, trainer
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=made, eos_token=eos, bos_token=bos, pad_token=special[0])
     fast.chat_template = template
     return fast

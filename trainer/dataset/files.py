@@ -41,7 +41,9 @@ def read_items(path: Path) -> Iterator[Item]:
     except FileNotFoundError:
         raise UserError("file_missing", field="dataset", path=str(path)) from None
     except OSError as error:
-        raise UserError("file_unreadable", field="dataset", path=str(path), reason=str(error.strerror)) from None
+        raise UserError(
+            "file_unreadable", field="dataset", path=str(path), reason=str(error.strerror)
+        ) from None
     as_lines = path.suffix.lower() == ".jsonl" and not start.startswith(b"[")
     found = 0
     for item in _lines(path) if as_lines else _whole(path):

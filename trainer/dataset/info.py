@@ -81,7 +81,18 @@ TAGS: dict[str, Tags] = {
 }
 
 _SOURCES = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
-_KEYS = ("file_name", "formatting", "columns", "tags", "num_samples", "ranking", "subset", "split", "folder", *_SOURCES)
+_KEYS = (
+    "file_name",
+    "formatting",
+    "columns",
+    "tags",
+    "num_samples",
+    "ranking",
+    "subset",
+    "split",
+    "folder",
+    *_SOURCES,
+)
 _COLUMNS = tuple(each.name for each in fields(Columns))
 _LATER_COLUMNS = ("tools", "images", "videos", "audios", "chosen", "rejected", "kto_tag")
 _TAGS = tuple(each.name for each in fields(Tags))
@@ -92,12 +103,17 @@ def find_folder(dataset_dir: str | Path) -> Path:
 
     Raises UserError when neither holds a dataset_info.json.
     """
-    given = Path(dataset_dir).expanduser()
-    for folder in (given, REPOSITORY / given):
-        if (folder / FILE).is_file():
-            return folder
-    code = "data_info_missing" if given.is_dir() or (REPOSITORY / given).is_dir() else "data_folder_missing"
-    raise UserError(code, field="dataset_dir", path=str(given))
+    try:
+        given = Path(dataset_dir).expanduser()
+        candidates = (given, REPOSITORY / given)
+        for folder in candidates:
+            if (folder / FILE).is_file():
+                return folder
+        code = "data_info_missing" if any(folder.is_dir() for folder in candidates) else "data_folder_missing"
+    # A name that is too long, a folder that may not be entered, or "~somebody" who is nobody.
+    except (OSError, RuntimeError):
+        code = "data_folder_missing"
+    raise UserError(code, field="dataset_dir", path=str(dataset_dir)[:200])
 
 
 def load_info(dataset_dir: str | Path) -> dict[str, DatasetInfo]:
@@ -124,9 +140,15 @@ def _checked(name: str, known: Mapping[str, DatasetInfo], folder: str) -> Datase
         raise UserError("data_unknown", field="dataset", name=name, folder=folder, names=listed)
     if info.refusal is not None:
         raise UserError(info.refusal.code, field="dataset", **info.refusal.values)
-    if not info.path.exists():
+    try:
+        there, folder_instead = info.path.exists(), info.path.is_dir()
+    except OSError as error:
+        raise UserError(
+            "file_unreadable", field="dataset", path=str(info.path)[:200], reason=str(error.strerror)
+        ) from None
+    if not there:
         raise UserError("data_file_missing", field="dataset", name=name, path=str(info.path))
-    if info.path.is_dir():
+    if folder_instead:
         raise UserError("data_not_yet", field="dataset", name=name, what="file_name: a folder")
     return info
 
@@ -143,7 +165,9 @@ def _read(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise UserError("data_too_deep", field="dataset_dir", path=str(path)) from None
     except OSError as error:
-        raise UserError("file_unreadable", field="dataset_dir", path=str(path), reason=str(error.strerror)) from None
+        raise UserError(
+            "file_unreadable", field="dataset_dir", path=str(path), reason=str(error.strerror)
+        ) from None
     if not isinstance(found, dict):
         raise UserError("data_info_not_object", field="dataset_dir", path=str(path))
     return cast(dict[str, Any], found)
@@ -214,7 +238,9 @@ def _count(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _Refused("data_entry_wrong", key="num_samples", found=str(value), allowed="a whole number from 1")
+        raise _Refused(
+            "data_entry_wrong", key="num_samples", found=str(value), allowed="a whole number from 1"
+        )
     return value
 
 

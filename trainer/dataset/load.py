@@ -92,4 +92,6 @@ def _hold_back(rows: list[Row], size: float, seed: int) -> tuple[list[Row], list
 def no_rows(names: Sequence[str], problems: Sequence[RowProblem]) -> UserError:
     """The sentence for data of which nothing can be used, with the first reasons."""
     reasons = " ".join(problem.text for problem in problems[:REASONS_TOLD])
-    return UserError("data_no_rows", field="dataset", names=", ".join(names), count=len(problems), reasons=reasons)
+    return UserError(
+        "data_no_rows", field="dataset", names=", ".join(names), count=len(problems), reasons=reasons
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from trainer.options import DataOptions
 
 IGNORED = -100
 BATCH = 512
+MOST_WORKERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ class Renderer:
 
     def __init__(self, tokenizer: Any, template: str, data: DataOptions) -> None:
         if data.mask_history and data.train_on_prompt:
-            raise UserError("option_twice", field="mask_history", name="mask_history", other="train_on_prompt")
+            raise UserError(
+                "option_twice", field="mask_history", name="mask_history", other="train_on_prompt"
+            )
         if not getattr(tokenizer, "is_fast", False):
             raise UserError("data_tokenizer_slow", field="model_name_or_path")
         self._tokenizer = tokenizer
@@ -108,10 +112,21 @@ class Renderer:
         return self._label(conversation, text, ids, offsets)
 
     def render_many(self, conversations: Iterable[Conversation]) -> Iterator[Rendered | Unusable]:
-        """As `render`, one after another and in batches; one that cannot be used comes as its reason."""
+        """As `render`, in order and in batches; one that cannot be used comes as its reason.
+
+        With preprocessing_num_workers several batches are under way at once: the tokenizer works outside of Python, so
+        that threads are enough, and nothing has to be copied into processes.
+        """
         rest = iter(conversations)
-        while batch := list(islice(rest, BATCH)):
-            yield from self._render_batch(batch)
+        batches = iter(lambda: list(islice(rest, BATCH)), [])
+        workers = min(self._data.preprocessing_num_workers or 1, MOST_WORKERS)
+        if workers == 1:
+            for batch in batches:
+                yield from self._render_batch(batch)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for rendered in pool.map(self._render_batch, batches):
+                yield from rendered
 
     def prompt(self, messages: Sequence[Message | Mapping[str, str]], system: str = "") -> list[int]:
         """The ids of a conversation that waits for an answer, up to where the model begins to write.
@@ -126,18 +141,18 @@ class Renderer:
             raise UserError("data_template_refuses", field="template", **refused.values) from None
         return self._encode([text])[0][0]
 
-    def _render_batch(self, batch: Sequence[Conversation]) -> Iterator[Rendered | Unusable]:
+    def _render_batch(self, batch: Sequence[Conversation]) -> list[Rendered | Unusable]:
         texts = [self._try_write(each) for each in batch]
         encoded = iter(self._encode([each.text for each in texts if isinstance(each, Text)]))
+        rendered: list[Rendered | Unusable] = []
         for conversation, text in zip(batch, texts, strict=True):
-            if isinstance(text, Unusable):
-                yield text
-                continue
-            ids, offsets = next(encoded)
             try:
-                yield self._label(conversation, text, ids, offsets).rendered
+                if isinstance(text, Unusable):
+                    raise text
+                rendered.append(self._label(conversation, text, *next(encoded)).rendered)
             except Unusable as unusable:
-                yield unusable
+                rendered.append(unusable)
+        return rendered
 
     def _try_write(self, conversation: Conversation) -> Text | Unusable:
         try:
@@ -232,7 +247,8 @@ class Renderer:
         try:
             asked = ask(self._template.write, said)
             told = self._template.write(
-                [*said, {"role": "assistant", "content": answer}, {"role": "user", "content": question}], False
+                [*said, {"role": "assistant", "content": answer}, {"role": "user", "content": question}],
+                False,
             )
         except Unusable as refused:
             raise UserError("data_template_refuses", field="template", **refused.values) from None

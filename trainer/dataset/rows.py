@@ -85,7 +85,9 @@ def read_rows(
         unseen.difference_update(item.value if isinstance(item.value, dict) else ())
         yield reader.read(item)
     if unseen:
-        raise UserError("data_column_nowhere", field="dataset", name=info.name, columns=", ".join(sorted(unseen)))
+        raise UserError(
+            "data_column_nowhere", field="dataset", name=info.name, columns=", ".join(sorted(unseen))
+        )
 
 
 class _Bad(Exception):
@@ -121,7 +123,11 @@ class _Reader:
         question = "\n".join(text for column in asked if (text := self._text(row.get(column), column)))
         said = self._history(row)
         said.append(message("user", question))
-        said.append(message("assistant", self._answer(row.get(cast(str, columns.response)), cast(str, columns.response))))
+        said.append(
+            message(
+                "assistant", self._answer(row.get(cast(str, columns.response)), cast(str, columns.response))
+            )
+        )
         return Conversation(tuple(said), self._system(row))
 
     def _history(self, row: dict[str, Any]) -> list[Message]:
@@ -130,7 +136,9 @@ class _Reader:
         if pairs is None:
             return []
         if not isinstance(pairs, list):
-            raise _Bad("row_type", field=column or "", found=_kind(pairs), allowed="a list of [question, answer]")
+            raise _Bad(
+                "row_type", field=column or "", found=_kind(pairs), allowed="a list of [question, answer]"
+            )
         said: list[Message] = []
         for place, pair in enumerate(pairs, 1):
             field = f"{column}[{place}]"
@@ -181,7 +189,9 @@ class _Reader:
             return known[word]
         if isinstance(word, str) and word in later:
             raise _Bad("row_not_yet", field=field, what=word)
-        raise _Bad("row_role", field=field, role=str(word)[:80], allowed=", ".join(str(each) for each in known))
+        raise _Bad(
+            "row_role", field=field, role=str(word)[:80], allowed=", ".join(str(each) for each in known)
+        )
 
     def _answer(self, value: Any, field: str) -> str:
         if value is None:
@@ -239,7 +249,9 @@ def _joined(content: Any, field: str) -> Any:
                 raise _Bad("row_not_yet", field=f"{field}[{place}]", what=kind[:80])
             raise _Bad("row_type", field=f"{field}[{place}]", found=_kind(part), allowed="a part with a type")
         if not isinstance(part.get("text"), str):
-            raise _Bad("row_type", field=f"{field}[{place}].text", found=_kind(part.get("text")), allowed="a text")
+            raise _Bad(
+                "row_type", field=f"{field}[{place}].text", found=_kind(part.get("text")), allowed="a text"
+            )
         texts.append(part["text"])
     return "".join(texts)
 
@@ -255,7 +267,14 @@ def _train_flag(given: Mapping[str, Any], field: str) -> bool:
     raise _Bad("row_type", field=f"{field}.{name}", found=str(flag)[:80], allowed="true or false")
 
 
-_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
 
 
 def _kind(value: Any) -> str:
