@@ -16,11 +16,11 @@ from trainer.jobs.jobs import Jobs
 from trainer.jobs.place import newest_checkpoint
 from trainer.paths import RunFolder
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Waits for `condition`; fails after two minutes."""
+    """Waits for `condition`; fails after four minutes."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "the condition did not become true in time"

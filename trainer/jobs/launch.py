@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 
 LOOK_S = 0.1
@@ -20,6 +22,9 @@ def settle_environment() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Rows are tokenised before the data loader forks; tokenizers warns about that pair at each fork otherwise.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # What libraries tell one another's authors is no news to the person who trains; `python -W` still shows it.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", FutureWarning)
     hide_devices()
 
 

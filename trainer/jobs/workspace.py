@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer.jobs import launch
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.place import locate_data
 from trainer.jobs.work import Run, run_stage
@@ -24,6 +25,8 @@ class Workspace:
     def __init__(self, root: Path, *, trust_remote_code: bool = False, run: Run = run_stage) -> None:
         self.root = root.resolve()
         self.trust_remote_code = trust_remote_code
+        self._chat: ChatEngine | None = None
+        self._making_chat = threading.Lock()
         self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
 
     @property
@@ -36,12 +39,15 @@ class Workspace:
         """The data folder of this workspace, or the one that comes with the program."""
         return Path(locate_data("data", self.root))
 
-    @cached_property
+    @property
     def chat(self) -> ChatEngine:
         """The chat, made when it is first asked for."""
-        from trainer.chat.engine import ChatEngine
+        with self._making_chat:
+            if self._chat is None:
+                from trainer.chat.engine import ChatEngine
 
-        return ChatEngine()
+                self._chat = ChatEngine(warm_up=launch.warm_up)
+            return self._chat
 
     def close(self) -> None:
         """Stops a run of this server, which keeps its checkpoint; what waits goes on at the next start."""
