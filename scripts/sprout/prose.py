@@ -117,7 +117,7 @@ def _story(rng: random.Random, zh: bool, who: str) -> str:
             ("food", ("food", "食物")),
         )
     }
-    return spin(rng, STORY_ZH if zh else STORY_EN, p=who, **slots).replace("One day", "One day")
+    return spin(rng, STORY_ZH if zh else STORY_EN, p=who, **slots)
 
 
 def story(rng: random.Random, zh: bool) -> Chat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import names
+from facts import fact
 from spin import Chat, rough, spin, turn
 
 EN: list[tuple[str, str]] = [
@@ -241,8 +242,6 @@ def unknown(rng: random.Random, zh: bool) -> Chat:
 
 def memory(rng: random.Random, zh: bool) -> Chat:
     """The user tells a name, a colour or a number and asks for it later."""
-    from facts import fact
-
     if zh:
         key, value = rng.choice(
             [
