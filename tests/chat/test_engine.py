@@ -22,6 +22,7 @@ from trainer.chat.engine import ChatEngine
 from trainer.chat.request import Chunk, Request, Turn
 from trainer.dataset.rows import message
 from trainer.errors import UserError
+from trainer.paths import MODELS
 
 QUESTIONS = (
     "Who are you?",
@@ -82,6 +83,19 @@ def test_compare_answers_as_base_and_tuned_do_alone(engine: ChatEngine, base: st
     assert all(one != other for one, other in zip(bases, tuned, strict=True))
 
 
+def test_sprout_is_compared_as_it_answers_alone(engine: ChatEngine, tmp_path: Path) -> None:
+    adapter = str(write_adapter(tmp_path / "tuned", MODELS / "sprout", std=0.2))
+    bases = alone(engine, QUESTIONS, "Sprout")
+    tuned = alone(engine, QUESTIONS, "Sprout", [adapter], "tuned")
+    engine.load("Sprout", [adapter], "compare")
+
+    together = [ask(engine, question) for question in QUESTIONS]
+    assert [each["base"] for each in together] == bases
+    assert [each["tuned"] for each in together] == tuned
+    assert bases != tuned
+    assert all(chunk["base"].ending == "end" for chunk in engine.answers([Request("你好！")]))
+
+
 def test_compare_is_one_batched_generation(engine: ChatEngine, base: str, adapter: str) -> None:
     engine.load(base, [adapter], "compare")
     shapes: list[tuple[int, ...]] = []
@@ -98,7 +112,9 @@ def test_compare_is_one_batched_generation(engine: ChatEngine, base: str, adapte
     assert all(rows == 2 for rows, _ in shapes)
 
 
-def test_a_whole_tuned_model_stands_beside_its_base(engine: ChatEngine, base: str, whole: str) -> None:
+def test_a_whole_tuned_model_stands_beside_its_base(
+    engine: ChatEngine, base: str, whole: str, tmp_path: Path
+) -> None:
     bases = alone(engine, QUESTIONS[:2], base)
     tuned = alone(engine, QUESTIONS[:2], base, [whole], "tuned")
     engine.load(base, [whole], "compare")
@@ -358,7 +374,7 @@ def test_old_turns_make_room_and_it_is_said(engine: ChatEngine, base: str) -> No
 def test_unload_frees_everything(engine: ChatEngine, base: str, adapter: str, whole: str) -> None:
     for load in ((base, [adapter], "compare"), (base, [whole], "compare")):
         engine.load(*load)
-        ask(engine, "hello")
+        assert list(ask(engine, "hello")) == ["base", "tuned"]
         models = [weakref.ref(side.model) for side in engine._sides]
         weights = [weakref.ref(next(side.model.parameters())) for side in engine._sides]
         engine.unload()

@@ -47,7 +47,7 @@ def write_model(folder: Path, seed: int = 0, hidden: int = 32) -> Path:
     return folder
 
 
-def write_adapter(folder: Path, base: Path, seed: int = 1, **changes: Any) -> Path:
+def write_adapter(folder: Path, base: Path, seed: int = 1, std: float = 0.5, **changes: Any) -> Path:
     """An adapter that changes a lot: a fresh one would change nothing."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -57,6 +57,6 @@ def write_adapter(folder: Path, base: Path, seed: int = 1, **changes: Any) -> Pa
         )
         for name, weight in model.named_parameters():
             if "lora_B" in name:
-                torch.nn.init.normal_(weight, std=0.5)
+                torch.nn.init.normal_(weight, std=std)
     model.save_pretrained(folder)
     return folder

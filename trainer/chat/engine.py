@@ -10,7 +10,7 @@ import collections
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -95,10 +95,14 @@ class _Answer(Iterator[Chunk]):
 
 
 class ChatEngine:
-    """Loads, answers, stops, unloads; safe to call from any thread. torch is imported with the first load."""
+    """Loads, answers, stops, unloads; safe to call from any thread. torch is imported with the first load.
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+    `warm_up` is called before that: a server imports its libraries in one thread at a time.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S, warm_up: Callable[[], None] = lambda: None) -> None:
         self._patience_s = patience_s
+        self._warm_up = warm_up
         self._changed = threading.Condition()
         self._state: State = "empty"
         self._sides: tuple[Side, ...] = ()
@@ -133,26 +137,34 @@ class ChatEngine:
         """
         self._take("loading")
         try:
-            # Mistakes in names must not cost the model that is loaded.
-            from trainer.chat.sides import Loader, notes, plan
-            from trainer.model.catalog import resolve
-
-            base = resolve(model, hub)
-            wanted = plan(base, [Path(each) for each in adapters], mode)
-            self._drop()
-            loader = Loader(template, trust_remote_code)
-            self._sides = loader.load(wanted, mode)
-            self._loaded = Loaded(
-                model, tuple(adapters) if mode != "base" else (), mode,
-                tuple(side.name for side in self._sides), loader.device.type, str(loader.dtype).removeprefix("torch."),
-                min(side.context for side in self._sides), tuple(notes(model, base, wanted.adapters)),
-            )  # fmt: skip
-            return self._loaded
-        except MemoryError:
-            self._drop()
-            raise UserError("chat_memory", reason="loading") from None
+            return self._replace(model, adapters, mode, template, hub, trust_remote_code)
+        except Exception as error:
+            problem = _explain(error, "chat_load_failed")
         finally:
             self._settle()
+        # Outside the handler: what was loaded by half must not live on in the frames of an error that somebody keeps.
+        self._give_back()
+        raise problem
+
+    def _replace(
+        self, model: str, adapters: Sequence[str], mode: Mode, template: str, hub: str, trust: bool
+    ) -> Loaded:
+        self._warm_up()
+        from trainer.chat.sides import Loader, notes, plan
+        from trainer.model.catalog import resolve
+
+        # Mistakes in names must not cost the model that is loaded: it goes only then.
+        base = resolve(model, hub)
+        wanted = plan(base, [Path(each) for each in adapters], mode)
+        self._drop()
+        loader = Loader(template, trust)
+        sides = loader.load(wanted)
+        self._sides, self._loaded = sides, Loaded(
+            model, tuple(adapters) if mode != "base" else (), mode, tuple(side.name for side in sides),
+            loader.device.type, str(loader.dtype).removeprefix("torch."), min(side.context for side in sides),
+            tuple(notes(model, base, wanted.adapters)),
+        )  # fmt: skip
+        return self._loaded
 
     def unload(self) -> None:
         """Stops what is being answered and gives all memory back. Raises UserError while a model is being loaded."""
@@ -246,10 +258,8 @@ class ChatEngine:
             from trainer.chat.prompt import run
 
             run(sides, tasks, ticket.stop, lambda number, chunk: ticket.out.put((number, chunk)))
-        except UserError as error:
-            problem = error.with_traceback(None)
         except BaseException as error:
-            problem = _explain(error)
+            problem = _explain(error, "chat_failed")
         finally:
             # The frames of this thread must not keep an unloaded model alive.
             del sides, tasks
@@ -288,15 +298,22 @@ class ChatEngine:
         held = bool(self._sides)
         self._sides, self._loaded = (), None
         if held:
-            from trainer.chat.memory import give_back
+            self._give_back()
 
-            give_back()
+    @staticmethod
+    def _give_back() -> None:
+        from trainer.chat.memory import give_back
+
+        give_back()
 
 
-def _explain(error: BaseException) -> UserError:
-    """The sentence for what broke an answer; the log keeps the rest."""
+def _explain(error: BaseException, code: str) -> UserError:
+    """The sentence for what broke a load or an answer, without the frames that hold models; the log keeps the rest."""
+    if isinstance(error, UserError):
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return UserError("chat_memory", reason=reason)
-    _log.error("an answer failed", exc_info=error)
-    return UserError("chat_failed", reason=reason)
+    _log.error("the model could not be used", exc_info=error)
+    return UserError(code, reason=reason)

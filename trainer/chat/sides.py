@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,25 +46,34 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """Folders of a load: the base (None when nobody answers with it), adapters on it, or a whole tuned model."""
+    """Folders of a load: the base, adapters on it, or a whole tuned model beside it or in its place."""
 
-    base: Path | None
+    base: Path
+    mode: Mode
     adapters: tuple[Path, ...] = ()
     whole: Path | None = None
+
+    @property
+    def models(self) -> list[Path]:
+        """Folders of the models that are kept in memory."""
+        if self.whole is None:
+            apart = self.mode == "compare" and any(_changes_base(path) for path in self.adapters)
+            return [self.base, self.base] if apart else [self.base]
+        return [self.base, self.whole] if self.mode == "compare" else [self.whole]
 
 
 def plan(base: Path, checkpoints: Sequence[Path], mode: Mode) -> Plan:
     """Which folders are needed. Raises UserError for a checkpoint that is missing or none, or a mix of kinds."""
     if mode == "base":
-        return Plan(base)
+        return Plan(base, mode)
     if not checkpoints:
         raise UserError("chat_no_checkpoint", field="adapter_name_or_path")
     wholes = [path for path in checkpoints if _is_whole_model(path)]
     if not wholes:
-        return Plan(base, tuple(checkpoints))
+        return Plan(base, mode, tuple(checkpoints))
     if len(checkpoints) > 1:
         raise UserError("chat_mixed_checkpoints", field="adapter_name_or_path", path=str(wholes[0]))
-    return Plan(base if mode == "compare" else None, whole=wholes[0])
+    return Plan(base, mode, whole=wholes[0])
 
 
 def _is_whole_model(path: Path) -> bool:
@@ -98,39 +107,36 @@ class Loader:
         """The GPU's own half precision, in which weights are stored anyway; fp32 on a CPU."""
         return choose_precision("auto").frozen
 
-    def load(self, wanted: Plan, mode: Mode) -> tuple[Side, ...]:
+    def load(self, wanted: Plan) -> tuple[Side, ...]:
         """The sides of a plan, base first. Raises UserError when they do not fit into memory, or not together."""
-        apart = mode == "compare" and any(_changes_base(path) for path in wanted.adapters)
-        folders = [path for path in (wanted.base, wanted.whole, *wanted.adapters) if path]
-        require_room([*folders, *([wanted.base] if apart and wanted.base else [])], self.device, self.dtype)
-        if wanted.base is None or not (wanted.adapters or wanted.whole):
-            return (self._side(TUNED if wanted.whole else "base", wanted.whole or wanted.base),)
-        if wanted.whole:
-            return self._side("base", wanted.base), self._side(TUNED, wanted.whole)
-        tuned = self._side(TUNED, wanted.base)
-        model = _attach(tuned.model, wanted.adapters)
-        if mode == "tuned":
-            return (_as(tuned, model),)
-        if apart:
-            return self._side("base", wanted.base), _as(tuned, model)
-        if _mixes(model, tuned.stop_ids):
-            return _as(tuned, model, "base", adapter=UNTOUCHED), _as(tuned, model, adapter=TUNED)
-        return _as(tuned, model, "base", adapters_off=True), _as(tuned, model)
+        require_room([*wanted.models, *wanted.adapters], self.device, self.dtype)
+        sides = [self._side(path, wanted.base) for path in wanted.models]
+        if wanted.mode == "base":
+            return (_as(sides[0], sides[0].model, "base"),)
+        if wanted.adapters:
+            sides[-1] = _as(sides[-1], _attach(sides[-1].model, wanted.adapters), TUNED)
+        if wanted.mode == "tuned":
+            return (sides[-1],)
+        if len(sides) == 2:
+            return _as(sides[0], sides[0].model, "base"), sides[1]
+        (both,) = sides
+        if _mixes(both.model, both.stop_ids):
+            return _as(both, both.model, "base", UNTOUCHED), _as(both, both.model, TUNED, TUNED)
+        return _as(both, both.model, "base", adapters_off=True), both
 
-    def _side(self, name: str, path: Path | None) -> Side:
-        assert path is not None
-        tokenizer = load_tokenizer(path, self.trust)
+    def _side(self, path: Path, base: Path) -> Side:
+        # A checkpoint that was written without a tokenizer speaks with that of its base.
+        own = any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+        tokenizer = load_tokenizer(path if own else base, self.trust)
         renderer = Renderer(tokenizer, self.template, DataOptions())
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
-        return Side(name, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
+        return Side(TUNED, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
 
 
-def _as(side: Side, model: Any, name: str = TUNED, adapter: str = "", adapters_off: bool = False) -> Side:
-    return Side(
-        name, model, side.tokenizer, side.renderer, side.stop_ids, side.context, adapter, adapters_off
-    )
+def _as(side: Side, model: Any, name: str, adapter: str = "", adapters_off: bool = False) -> Side:
+    return replace(side, name=name, model=model, adapter=adapter, adapters_off=adapters_off)
 
 
 def _attach(model: Any, adapters: Sequence[Path]) -> Any:
@@ -145,7 +151,7 @@ def _attach(model: Any, adapters: Sequence[Path]) -> Any:
         # Side by side, the matrices give exactly the sum of the changes.
         adapted.add_weighted_adapter(names, [1.0] * len(names), TUNED, combination_type="cat")
     adapted.set_adapter(TUNED)
-    for name in names[1:] and names:
+    for name in names if len(names) > 1 else ():
         adapted.delete_adapter(name)
     adapted.requires_grad_(False)
     return adapted.eval()
