@@ -228,7 +228,10 @@ def command(config: RunConfig) -> str:
     """A line for a POSIX shell that starts this run, with every text quoted where it must be."""
     words = ["python", "-m", "trainer", "train"]
     for name, value in config.to_flat().items():
-        words += [f"--{name}", shlex.quote(_word(name, value))]
+        word = _word(name, value)
+        # A value that looks like a flag has to be tied to its own.
+        tie = f"--{name}=" if word.startswith("--") else f"--{name} "
+        words.append(tie + shlex.quote(word))
     return " ".join(words)
 
 

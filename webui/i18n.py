@@ -16,6 +16,7 @@ from typing import Any
 
 from trainer.errors import Sentence, UserError, Values, sentences
 from trainer.options import options
+from webui.phrases import in_language
 
 LANGUAGES = {"en": "English", "zh": "中文", "ru": "Русский", "ko": "한국어", "ja": "日本語"}
 AREAS = ("options", "page", "train", "live", "runs", "chat", "errors")
@@ -57,6 +58,7 @@ def say(key: str, lang: str = "en", **values: Any) -> str:
 
 def say_sentence(code: str, values: Values, lang: str) -> Sentence:
     """What the person did wrong, or should know, and the way out of it, in their language."""
+    values = in_language(values, lang)
     hint = sentences()[code].hint and say(f"errors.{code}.hint", lang)
     return Sentence(say(f"errors.{code}.text", lang).format(**values), hint.format(**values))
 

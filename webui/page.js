@@ -211,21 +211,32 @@
     }
     pressed.at = now;
     pressed.out = true;
-    setClass(byId("say-train-start"), "tb-busy", true);
-    setTimeout(release, 20000);
+    busy("say-train-start");
     given[0] = pressed.token;
     return given;
   };
-  const release = () => { pressed.out = false; setClass(byId("say-train-start"), "tb-busy", false); };
+  // A pressed button shows at once that it was; the answer, or a minute without one, sets it free.
+  const busy = (id) => {
+    const button = byId(id);
+    if (!button) return;
+    setClass(button, "tb-busy", true);
+    clearTimeout(button.tbFree);
+    button.tbFree = setTimeout(() => release(id), 60000);
+  };
+  const release = (id) => {
+    if (id === "say-train-start") pressed.out = false;
+    setClass(byId(id), "tb-busy", false);
+  };
   const two = (number) => String(number).padStart(2, "0");
   const runName = () => {
     const now = new Date();
     const parts = [now.getMonth() + 1, now.getDate(), now.getHours(), now.getMinutes(), now.getSeconds()];
     return "train_" + [now.getFullYear(), ...parts.map(two)].join("-");
   };
-  const download = (name, text) => {
+  const save = (text) => {
+    release("say-train-save");
     if (!text) return;
-    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: name });
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/yaml" })), download: "tuneboard.yaml" });
     document.body.append(link);
     link.click();
     link.remove();
@@ -277,12 +288,17 @@
     const target = event.target;
     if (target.closest("[data-do='shade']")) switchShade();
     if (target.closest("[data-do='copy']")) copy(target.closest("[data-do='copy']"));
+    const tool = target.closest("#say-train-preview, #say-train-command, #say-train-save");
+    if (tool) busy(tool.id);
     const go = target.closest("[data-go]");
     if (go) { closeSearch(); goTo(go.dataset.go); } else if (!target.closest("#search")) closeSearch();
     const reset = target.closest("[data-mark='reset']");
     if (reset) { event.preventDefault(); window.tuneboard.reset(reset.parentElement.id.replace(/^(o|say-train)-/, "")); }
     const turn = target.closest("[data-turn]");
-    if (turn && turn.getAttribute("aria-disabled") !== "true") window.tuneboard.turn(Number(turn.dataset.turn));
+    if (turn && turn.getAttribute("aria-disabled") !== "true") {
+      busy("say-train-preview");
+      window.tuneboard.turn(Number(turn.dataset.turn));
+    }
   });
   document.addEventListener("input", (event) => { if (event.target.id === "find") search(event.target); });
   document.addEventListener("keydown", (event) => { if (event.target.closest("#search")) walkSearch(event); });
@@ -290,7 +306,7 @@
   document.addEventListener("drop", dropped);
 
   window.tuneboard = {
-    say, press, release, runName, download,
+    say, press, release, runName, save,
     language: () => language,
     speak: (wanted) => {
       if (!languages.includes(wanted)) return;

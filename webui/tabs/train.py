@@ -85,7 +85,10 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
         for name in form.FOLDED:
             with gr.Accordion(say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"):
                 made |= _fields(name, values)
-        with gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"):
+        with (
+            gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"),
+            gr.Row(elem_classes="fields"),
+        ):
             made["extra"] = gr.Textbox(
                 label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
                 lines=2, elem_id="say-train-extra", interactive=True,
@@ -168,13 +171,16 @@ class _Wiring:
         buttons["start"].click(
             self._start, [parts.token, panel.view, *self.common], [*told, self.by_name["output_dir"], parts.said, *panel.outputs],
             js="(...given) => window.tuneboard.press(given)", concurrency_limit=None, **QUIET,
-        ).then(None, js="() => window.tuneboard.release()")  # fmt: skip
+        ).then(None, js=_free("start"))  # fmt: skip
         shown = [*told, parts.preview, parts.page]
-        buttons["preview"].click(self._preview, self.common, shown, **QUIET)
-        parts.preview.click(self._turn, self.common, shown, **QUIET)
-        buttons["command"].click(self._command, self.common, [*told, parts.said], **QUIET)
+        for press in (buttons["preview"].click(self._preview, self.common, shown, **QUIET),
+                      parts.preview.click(self._turn, self.common, shown, **QUIET)):  # fmt: skip
+            press.then(None, js=_free("preview"))
+        buttons["command"].click(self._command, self.common, [*told, parts.said], **QUIET).then(
+            None, js=_free("command")
+        )
         buttons["save"].click(self._save, self.common, [*told, parts.yaml], **QUIET).then(
-            None, [parts.yaml], js="(text) => window.tuneboard.download('tuneboard.yaml', text)"
+            None, [parts.yaml], js="(text) => window.tuneboard.save(text)"
         )
         buttons["load"].upload(
             self._load, [buttons["load"], *self.common], [*told, parts.said, *self.fields, self.proposals], **QUIET
@@ -256,6 +262,11 @@ class _Wiring:
             del values["output_dir"]
         after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
         return [*told, marks.notes(form.notes_of(config), lang), *_updates(values), after]
+
+
+def _free(button: str) -> str:
+    """Script that ends the waiting look of a button."""
+    return f"() => window.tuneboard.release('say-train-{button}')"
 
 
 def _updates(new: form.Values) -> list[Any]:

@@ -1,0 +1,155 @@
+"""The form without its components."""
+
+from __future__ import annotations
+
+import random
+import shlex
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+from trainer.config import RunConfig
+from trainer.errors import UserErrors
+from trainer.flags import read_flags
+from trainer.options import OptionInfo, options
+from trainer.values import is_optional, plain_kind
+from webui import form
+from webui.controls import show
+
+OPEN = form.proposed("Sprout", "lora")
+INFOS = [options()[name] for name in form.FIELDS]
+# They contradict other options when they are set alone.
+NEED_OTHERS = {
+    "eval_strategy": {"val_size": 0.1},
+    "load_best_model_at_end": {"val_size": 0.1, "eval_strategy": "epoch"},
+    "finetuning_type": {},
+}
+
+
+def other_values(info: OptionInfo) -> list[Any]:
+    """Values of an option that are allowed, the ends of its range among them."""
+    kind = plain_kind(info.kind)
+    if kind is bool:
+        return [True, False]
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    if kind in (int, float):
+        ends = [info.min, info.max, 3, 7 if kind is int else 0.125]
+        found = [kind(end) for end in ends if end is not None]
+        low, high = info.min, info.max
+        inside = [n for n in found if (low is None or n >= low) and (high is None or n <= high)]
+        positive = info.name in ("learning_rate", "num_train_epochs", "max_steps")
+        return [n for n in inside if n or not positive] + ([None] if is_optional(info.kind) else [])
+    if get_origin(kind) is tuple:
+        return [("who are you?", "你是谁，小朋友?"), ("one",)] if info.name == "learn_prompts" else [("one", "two"), ("all",)]
+    return ["some text", "naïve 名字 'quoted' \"$HOME\" `x`"]
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_form_to_config_to_form_is_the_identity(info: OptionInfo) -> None:
+    for value in other_values(info):
+        values = {**OPEN, **NEED_OTHERS.get(info.name, {}), info.name: show(info, value)}
+        if info.name == "model_name_or_path":
+            values = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": value}
+        config = form.read(values)
+        stored = getattr(getattr(config, info.section), info.name)
+        assert stored == value or (value == () and stored == info.default)
+        again = form.write(config)
+        unused = form.hidden(values)
+        for name in form.NAMES:
+            assert name in unused or form.same(name, again[name], values[name]), name
+        assert form.read(again) == config
+
+
+def test_config_to_form_to_config_is_the_identity() -> None:
+    chance = random.Random(7)
+    for _ in range(200):
+        flat: dict[str, Any] = {}
+        for info in INFOS:
+            if chance.random() < 0.3 and info.name not in (*NEED_OTHERS, "eval_dataset", "val_size"):
+                flat[info.name] = chance.choice(other_values(info))
+        if chance.random() < 0.3:
+            flat |= {"adam_beta2": 0.95, "eval_strategy": "epoch", "val_size": 0.25}
+        config = RunConfig.from_flat(flat)
+        assert form.read(form.write(config)) == config
+
+
+def test_every_option_is_on_the_page_once_unless_it_is_none_of_its_business() -> None:
+    shown = [name for panel in form.SHOWN for name in form.names_in(panel)]
+    assert len(shown) == len(set(shown))
+    assert set(shown) == {name for name, info in options().items() if info.panel not in ("none", "chat")}
+    assert set(form.ROWS) <= set(shown)
+
+
+def test_an_emptied_box_stays_empty() -> None:
+    config = form.read({**OPEN, "lora_alpha": "", "save_total_limit": None})
+    assert config.lora.lora_alpha is None and config.train.save_total_limit is None
+    assert form.write(config)["lora_alpha"] == ""
+
+
+def test_every_mistake_is_told_at_once_and_none_is_filled_in_silently() -> None:
+    wrong = {"learning_rate": "", "lora_rank": 0, "num_train_epochs": None, "seed": 1.5, "extra": "{not json"}
+    with pytest.raises(UserErrors) as told:
+        form.read({**OPEN, **wrong})
+    assert {problem.field for problem in told.value.problems} == set(wrong)
+
+
+def test_what_is_hidden_does_not_count() -> None:
+    values = {**form.proposed("Sprout", "full"), "lora_rank": 0}
+    assert "lora_rank" in form.hidden(values)
+    assert "lora_rank" not in form.flat(values)
+    assert form.changed(values, form.proposed("Sprout", "full")) == []
+
+
+def test_changes_are_those_of_the_person() -> None:
+    values = {**OPEN, "lora_rank": 4, "num_train_epochs": OPEN["num_train_epochs"] + 0.0, "model_path": "x"}
+    assert form.changed(values, OPEN) == ["lora_rank"]
+
+
+def test_proposals_fill_only_what_nobody_touched() -> None:
+    before, after = OPEN, form.proposed("Sprout", "full")
+    new, kept = form.fill({**OPEN, "save_steps": 7}, before, after)
+    assert new["learning_rate"] == after["learning_rate"] != before["learning_rate"]
+    assert kept == [] and "save_steps" not in new
+    new, kept = form.fill({**OPEN, "learning_rate": 0.5}, before, after)
+    assert kept == ["learning_rate"] and "learning_rate" not in new
+
+
+def test_presets_say_what_they_change() -> None:
+    for preset in form.PRESETS:
+        changes = form.preset_changes("Sprout", "lora", preset)
+        assert bool(changes) == (preset != "balanced")
+        values = form.proposed("Sprout", "lora", preset)
+        form.read(values)
+        for name, before, after in changes:
+            assert form.same(name, values[name], after) and form.same(name, OPEN[name], before)
+
+
+def test_a_model_by_path_and_full_training_from_a_checkpoint() -> None:
+    own = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": " /models/mine "}
+    assert form.read(own).model.model_name_or_path == "/models/mine"
+    assert form.model_name(own) == "mine"
+    values = {**form.proposed("Sprout", "full"), "adapter_name_or_path": ["saves/Sprout/full/a"], "output_dir": "b"}
+    config = form.read(values)
+    assert config.model.model_name_or_path == "saves/Sprout/full/a"
+    assert config.model.adapter_name_or_path == ()
+    assert config.train.output_dir == "saves/Sprout/full/b"
+
+
+def test_the_command_says_the_same_as_the_form() -> None:
+    hard = {
+        "identity_name": "it's \"$HOME\" `id` \\ 名字; rm -rf /", "learn_prompts": "a, b?\n'c' & d", "plot_loss": False,
+        "lora_target": ["q_proj", "v_proj"], "learning_rate": 1e-7, "extra": '{"adam_beta2": 0.98, "run_name": "a b"}',
+        "identity_author": "-- x", "packing": True,
+    }  # fmt: skip
+    config = form.read({**OPEN, **hard})
+    words = shlex.split(form.command(config))
+    assert words[:4] == ["python", "-m", "trainer", "train"]
+    assert RunConfig.from_flat(read_flags(words[4:])) == config
+
+
+def test_what_a_file_says_and_the_form_cannot_show_is_told() -> None:
+    config = RunConfig.from_flat({"trust_remote_code": True, "use_fast_tokenizer": True, "bf16": True})
+    codes = [note.code for note in form.notes_of(config)]
+    assert codes == ["note_renamed", "note_harmless", "page_left_out"]
+    assert "trust_remote_code" in str(form.notes_of(config)[-1].values["names"])

@@ -1,0 +1,90 @@
+"""Phrases inside sentences are in the page's language, too."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from string import Formatter
+
+import pytest
+
+from trainer import compat
+from trainer.dataset.rows import _KINDS, RowProblem
+from trainer.paths import REPOSITORY
+from webui.i18n import LANGUAGES, LOCALES, say_sentence
+from webui.phrases import FIELDS, phrase
+
+OTHERS = [lang for lang in LANGUAGES if lang != "en"]
+
+
+def refusals() -> dict[str, str]:
+    """Why arguments of SFTConfig are refused, read without importing what needs torch."""
+    tree = ast.parse((REPOSITORY / "trainer" / "train" / "arguments.py").read_text(encoding="utf-8"))
+    tables = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REFUSED"
+    ]
+    return dict(ast.literal_eval(tables[0]))
+
+
+def written() -> Iterator[str]:
+    """Phrases of several words that the source gives to a sentence."""
+    for path in (REPOSITORY / "trainer").rglob("*.py"):
+        # What the start of the server says is said at a terminal.
+        if path.name == "serve.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            given = node.value if isinstance(node, ast.keyword) and node.arg in FIELDS else None
+            if isinstance(given, ast.Constant) and isinstance(given.value, str) and " " in given.value:
+                yield given.value
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_every_phrase_is_known(lang: str) -> None:
+    of_compat = [part for refusal in compat.REFUSED.values() for part in (refusal.reason, refusal.way)]
+    for text in [*of_compat, *refusals().values(), *written(), *_KINDS.values()]:
+        assert phrase(text, lang) != text, text
+
+
+def test_the_same_phrases_in_every_language() -> None:
+    words = {lang: json.loads((LOCALES / lang / "words.json").read_text(encoding="utf-8")) for lang in OTHERS}
+    for lang in OTHERS:
+        assert list(words[lang]) == list(words["zh"])
+        for english, own in words[lang].items():
+            places = [{name for _, name, _, _ in Formatter().parse(text)} for text in (english, own)]
+            assert places[0] - {None} == places[1] - {None}, english
+
+
+def test_a_refusal_is_said_in_one_language() -> None:
+    refusal = compat.REFUSED["use_dora"]
+    values = {"name": "use_dora", "value": "True", "reason": refusal.reason, "way": refusal.way}
+    text, hint = say_sentence("option_refused", values, "zh")
+    assert text == "use_dora：'True' 不能在这里使用：本程序还没有这个功能。"
+    assert hint.startswith("请去掉它")
+
+
+def test_sentences_within_a_sentence() -> None:
+    """The first reasons why rows cannot be used are sentences themselves, with phrases and quoted words in them."""
+    problems = [
+        RowProblem("my_rows", 3, "row_type", {"field": "output", "found": "a list", "allowed": "a text"}),
+        RowProblem(
+            "my_rows", 7, "row_role", {"field": "messages[0]", "role": "bot", "allowed": "user, assistant"}
+        ),
+    ]
+    reasons = " ".join(problem.text for problem in problems)
+    said = say_sentence("data_no_rows", {"names": "my_rows", "count": 2, "reasons": reasons}, "zh").text
+    assert "my_rows 第 3 条：output 是 列表；它必须是 文字。" in said
+    assert "my_rows 第 7 条：messages[0] 来自 'bot'；已知的角色有 user, assistant。" in said
+
+
+@pytest.mark.parametrize("text", ["CUDA error: unknown", "", "row 3: {x}", "a" * 10_000])
+def test_what_is_unknown_stays(text: str) -> None:
+    for lang in LANGUAGES:
+        assert phrase(text, lang) == text
+
+
+def test_the_persons_own_words_stay() -> None:
+    said = say_sentence("data_unknown", {"name": "a list", "folder": "nothing", "names": "a text"}, "zh")
+    assert "'a list'" in said.text and "'nothing'" in said.text and said.hint.endswith("a text。")
