@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from functools import cache
 from typing import Literal, get_args, get_origin
 
@@ -92,3 +93,13 @@ def test_every_word_is_explained() -> None:
     with pytest.raises(UserError) as caught:
         manual.explain("learning_rat")
     assert "learning_rate" in caught.value.hint
+
+
+@pytest.mark.parametrize("lang", ["zh", "ru", "ko", "ja"])
+def test_every_language_has_every_option(lang: str) -> None:
+    path = REPOSITORY / "webui" / "locales" / lang / "options.json"
+    spoken = json.loads(path.read_text(encoding="utf-8"))
+    shown = {info.name for info in INFOS if info.panel != "none"}
+    assert shown <= set(spoken) <= set(options())
+    for name, texts in spoken.items():
+        assert texts["label"] and texts["help"] and texts["help"] != options()[name].help, name
