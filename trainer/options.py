@@ -123,7 +123,7 @@ class DataOptions:
         label="Validation size", panel="evaluation", min=0, step=0.001,
     )  # fmt: skip
     preprocessing_num_workers: int | None = option(
-        None, "Processes that turn rows into tokens.", label="Preprocessing workers", panel="advanced", min=1, max=256,
+        None, "Threads that turn rows into tokens.", label="Preprocessing workers", panel="advanced", min=1, max=256,
         step=1,
     )  # fmt: skip
     overwrite_cache: bool = option(

@@ -91,6 +91,12 @@ class Renderer:
         return self._data.cutoff_len
 
     @property
+    def fingerprint(self) -> str:
+        """Whatever decides which tokens a conversation becomes and which of them are trained."""
+        options = (self._data.cutoff_len, self._data.train_on_prompt, self._data.mask_history)
+        return repr((self._tokenizer.backend_tokenizer.to_str(), self.chat_template, options))
+
+    @property
     def special_ids(self) -> frozenset[int]:
         """The ids of the tokens that stand for no text of a person's."""
         return frozenset(self._tokenizer.convert_tokens_to_ids(list(self._special)))

@@ -16,8 +16,9 @@ from accelerate.state import AcceleratorState, GradientState
 from transformers import PrinterCallback, set_seed
 
 from trainer.config import RunConfig, require_training
+from trainer.dataset.cache import render_cached
 from trainer.dataset.load import REASONS_TOLD, load_rows
-from trainer.dataset.render import Rendered, Renderer, render_all
+from trainer.dataset.render import Rendered, Renderer
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
@@ -123,8 +124,11 @@ class _Run:
     def _seconds(self) -> float:
         return round(time.monotonic() - self.begun, 3)
 
-    def _tell(self, code: str, level: str = "info", **values: str | int | float) -> None:
-        self.emit(Note(code=code, values=values, level=level))
+    def _tell(self, code: str, **values: str | int | float) -> None:
+        self.emit(Note(code=code, values=values))
+
+    def _warn(self, code: str, **values: str | int | float) -> None:
+        self.emit(Note(code=code, values=values, level="warning"))
 
     def _phase(self, code: str, **values: str | int | float) -> None:
         if self.stop():
@@ -149,20 +153,18 @@ class _Run:
     def _render(self, renderer: Renderer) -> _Data:
         """The rows as tokens; zero usable ones end the run here, before the model is loaded."""
         rows = load_rows(self.config.data, self.config.train.seed)
-        train = render_all(renderer, rows.train)
-        evaluation = render_all(renderer, rows.evaluation)
+        train = render_cached(renderer, rows.train, again=self.config.data.overwrite_cache)
+        evaluation = render_cached(renderer, rows.evaluation, again=self.config.data.overwrite_cache)
         problems = [*rows.problems, *train.problems, *evaluation.problems]
         rendered = [*train.rows, *evaluation.rows]
         if problems:
             reasons = " ".join(problem.text for problem in problems[:REASONS_TOLD])
             total = len(rendered) + len(problems)
-            self._tell("data_rows_left_out", "warning", count=len(problems), rows=total, reasons=reasons)
+            self._warn("data_rows_left_out", count=len(problems), rows=total, reasons=reasons)
         if cut := sum(row.cut for row in rendered):
             longest = max(row.length for row in rendered)
             cutoff = renderer.cutoff
-            self._tell(
-                "data_rows_cut", "warning", count=cut, rows=len(rendered), cutoff=cutoff, longest=longest
-            )
+            self._warn("data_rows_cut", count=cut, rows=len(rendered), cutoff=cutoff, longest=longest)
         return _Data(train.rows, evaluation.rows)
 
     def _train(
@@ -200,7 +202,7 @@ class _Run:
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
         if config.data.packing and not flattened:
-            self._tell("packing_off", "warning")
+            self._warn("packing_off")
         items = items_of(data.train, config.data.cutoff_len if config.data.packing and flattened else None)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
@@ -270,5 +272,14 @@ class _Run:
             plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
         return Finished(
             step=step, seconds=round(reporter.elapsed_s(), 3), path=str(self.folder.path), loss=loss,
-            eval_loss=reporter.eval_loss,
+            eval_loss=self._eval_loss(trainer, reporter),
         )  # fmt: skip
+
+    def _eval_loss(self, trainer: RowTrainer, reporter: Reporter) -> float | None:
+        """That of the result: the best one when the best checkpoint was taken, else the last."""
+        best = trainer.state.best_metric
+        return (
+            float(best)
+            if self.config.train.load_best_model_at_end and best is not None
+            else reporter.eval_loss
+        )
