@@ -81,7 +81,7 @@ class RunPanel:
 
     def started(self, view: View, run: str, lang: str) -> list[Any]:
         """Values of `outputs` that show a run, or its place in the queue. Raises UserError for an unknown one."""
-        return self._values(view, show(self._jobs, view, run), lang)
+        return self.values(view, show(self._jobs, view, run), lang)
 
     def _listen(self, drawer: gr.Accordion) -> None:
         for event in (self.timer.tick, self._lookout.tick, self._language.change):
@@ -91,18 +91,18 @@ class RunPanel:
         drawer.collapse(self._close_log, self.inputs, self.outputs, **QUIET)
 
     def _refresh(self, view: View, lang: str) -> list[Any]:
-        return self._values(view, view, lang)
+        return self.values(view, view, lang)
 
     def _act(self, view: View, lang: str, event: gr.EventData) -> list[Any]:
-        return self._values(view, act(self._jobs, view, *act_of(event)), lang)
+        return self.values(view, act(self._jobs, view, *act_of(event)), lang)
 
     def _open_log(self, view: View, lang: str) -> list[Any]:
-        return self._values(view, replace(view, log_open=True), lang)
+        return self.values(view, replace(view, log_open=True), lang)
 
     def _close_log(self, view: View, lang: str) -> list[Any]:
-        return self._values(view, replace(view, log_open=False), lang)
+        return self.values(view, replace(view, log_open=False), lang)
 
-    def _values(self, before: View, view: View, lang: str) -> list[Any]:
+    def values(self, before: View, view: View, lang: str) -> list[Any]:
         """The view after a look, what has to be drawn anew, and the timer when it has to start or to end."""
         seen: Look = look(self._jobs, view, lang, time.time())
         drawn = [gr.skip() if html is None else html for html in (seen.head, seen.body, seen.log)]

@@ -184,6 +184,9 @@ def _sentence(scene: Scene, lang: str) -> str:
         saved = scene.story.saved
         key = "said.interrupted" if saved else "said.interrupted_early"
         return f"<p>{text(key, lang, step=count(saved.step if saved else 0, lang))}</p>"
+    phase = scene.story.phase
+    if phase and state in ("starting", "running"):
+        return f"<p>{escape(spoken(phase.code, phase.values, lang).text)}</p>"
     if state in ("queued", "starting", "stopping"):
         return f"<p>{text(f'said.{state}', lang)}</p>"
     return ""

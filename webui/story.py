@@ -27,13 +27,16 @@ from webui.plot import MOST_POINTS, Point, next_smooth, thin
 _MOST_KEPT = 4 * MOST_POINTS
 _MOST_ANSWERS = 24
 _MOST_NOTES = 200
+# Notes with such a code say what is going on now; they are passed over once it is done.
+_PHASE = "phase_"
 
 
 @dataclass(frozen=True)
 class Story:
     """`loss` and `smooth` hold a point per logged loss, the longest curves thinned; `count` and `mean` go on from there.
 
-    `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given.
+    `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
+    what is being done when no steps are.
     """
 
     started: Started | None = None
@@ -49,6 +52,7 @@ class Story:
     memory_mb: float | None = None
     answers: tuple[Sample, ...] = ()
     notes: tuple[Note, ...] = ()
+    phase: Note | None = None
     saved: Saved | None = None
     final: Event | None = None
 
@@ -157,6 +161,9 @@ class _Draft:
 
     @take.register
     def _(self, event: Note) -> None:
+        if event.code.startswith(_PHASE):
+            self._story = replace(self._story, phase=event)
+            return
         known = any(each.code == event.code and each.values == event.values for each in self._notes)
         if not known and len(self._notes) < _MOST_NOTES:
             self._notes.append(event)

@@ -1,0 +1,86 @@
+"""The line above a conversation: what is loaded, what it costs, what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from html import escape
+
+import psutil
+
+from trainer.chat.engine import Loaded
+from trainer.errors import UserError
+from webui.i18n import say, say_error
+from webui.panel import button, spoken
+from webui.words import count, memory
+
+
+@dataclass(frozen=True)
+class Status:
+    """`state` and `loaded` are the engine's; `run_is_on` says whether something is trained meanwhile.
+
+    `taken_mb` is what the program takes in MB; `loading` names what is being loaded; `freed_mb` is told after unloading.
+    """
+
+    state: str
+    loaded: Loaded | None
+    run_is_on: bool
+    taken_mb: float
+    loading: str = ""
+    freed_mb: float | None = None
+    problem: UserError | None = None
+
+
+def taken_mb() -> float:
+    """Memory of this process in MB, and what it holds on a GPU."""
+    taken = psutil.Process().memory_info().rss
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is not None and cuda.is_initialized():
+        taken += cuda.memory_reserved()
+    return float(taken) / 1024**2
+
+
+def status_html(status: Status, lang: str) -> str:
+    """One line, and below it notes and a problem."""
+    dot, text = _line(status, lang)
+    facts = [say("chat.takes", lang, memory=memory(status.taken_mb))]
+    loaded = status.loaded
+    if loaded:
+        facts = [
+            f"{loaded.device} · {loaded.dtype}",
+            say("chat.context", lang, count=count(loaded.context, lang)),
+            *facts,
+        ]
+    nothing = "" if loaded else say("chat.why.not_loaded", lang)
+    unload = button("unload", say("chat.unload", lang), "", why_not=nothing, busy=say("chat.unloading", lang))
+    lines = [spoken(note.code, note.values, lang).text for note in (loaded.notes if loaded else ())]
+    if status.run_is_on and loaded:
+        lines.append(say("chat.run_is_on", lang))
+    notes = "".join(f'<p class="tb-hint">{escape(line)}</p>' for line in lines)
+    return (
+        f'<section class="tb-chat-status" data-state="{"loading" if status.loading else status.state}" '
+        f'data-at="{status.taken_mb}"><div class="tb-title">'
+        f'<span class="tb-state {dot}"><i class="tb-dot"></i><span role="status">{escape(text)}</span></span>'
+        f'<span class="tb-name">{escape(" · ".join(facts))}</span><span class="tb-buttons">{unload}</span></div>'
+        f"{notes}{_problem(status.problem, lang)}</section>"
+    )
+
+
+def _line(status: Status, lang: str) -> tuple[str, str]:
+    if status.loading:
+        return "tb-is-running", say("chat.loading", lang, name=status.loading)
+    if status.freed_mb is not None:
+        return "", say("chat.freed", lang, memory=memory(status.freed_mb))
+    loaded = status.loaded
+    if loaded is None:
+        return "", say("chat.none", lang)
+    names = " · ".join([loaded.model, say(f"chat.mode.{loaded.mode}", lang)])
+    return "tb-is-finished", say("chat.loaded", lang, name=names)
+
+
+def _problem(problem: UserError | None, lang: str) -> str:
+    if problem is None:
+        return ""
+    sentence = say_error(problem, lang)
+    return f'<div class="tb-problem" role="alert"><b>{escape(sentence.text)}</b><p>{escape(sentence.hint)}</p></div>'

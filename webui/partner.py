@@ -1,0 +1,83 @@
+"""Whom a person talks with: runs, their checkpoints, or what the top bar says, as folders that the chat loads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer.errors import UserError
+from trainer.jobs.job import Job
+from trainer.jobs.jobs import Jobs
+from webui.form import CUSTOM
+from webui.i18n import say
+
+TOP = ""
+_MOST_RUNS = 100
+
+
+class Partner(NamedTuple):
+    """What to load. `name` is for people; `checkpoints` are folders that act together, none for the base alone."""
+
+    name: str
+    model: str
+    checkpoints: tuple[str, ...]
+    template: str
+    hub: str
+
+
+class Top(NamedTuple):
+    """The values of the top bar, in the order of its `inputs`."""
+
+    model: str
+    path: str
+    hub: str
+    method: str
+    checkpoints: Sequence[str]
+    template: str
+
+
+def choices(jobs: Jobs, lang: str) -> list[tuple[str, str]]:
+    """Labels and values of the menu: the top bar's choice, then every run that has something to load, newest first."""
+    found = [(say("chat.top", lang), TOP)]
+    for job in jobs.list()[:_MOST_RUNS]:
+        if job.result is None:
+            continue
+        about = f"{job.name} · {job.model} · {job.method} · {', '.join(job.datasets)}"
+        if job.state == "finished":
+            found.append((about, job.id))
+        for folder in reversed(job.folder.checkpoints()):
+            step = say("chat.checkpoint", lang, step=folder.name.removeprefix("checkpoint-"))
+            found.append((f"{about} · {step}", f"{job.id}@{folder.name}"))
+    return found
+
+
+def value_of(job: Job) -> str:
+    """The menu's value for what a run has to offer: its result, or its newest checkpoint. Raises UserError if nothing."""
+    if job.result is None:
+        raise UserError("chat_no_checkpoint", field="adapter_name_or_path")
+    return job.id if job.result == job.folder.path else f"{job.id}@{job.result.name}"
+
+
+def partner(jobs: Jobs, whom: str, top: Top) -> Partner:
+    """What a value of the menu stands for. Raises UserError for a run or a checkpoint that is gone."""
+    if whom == TOP:
+        model = top.path if top.model == CUSTOM else top.model
+        return Partner(model, model, tuple(top.checkpoints or ()), top.template or "", top.hub)
+    run, _, step = whom.partition("@")
+    job = jobs.get(run)
+    folder = _checkpoint(job, step) if step else job.folder.path
+    config = job.config
+    # With create_new_adapter the new adapter stands on those it was trained on top of; otherwise it replaces them.
+    below = config.model.adapter_name_or_path if config.lora.create_new_adapter else ()
+    name = f"{job.name} · {step}" if step else job.name
+    return Partner(
+        name, config.model.model_name_or_path, (*below, str(folder)), config.data.template, config.model.hub
+    )
+
+
+def _checkpoint(job: Job, step: str) -> Path:
+    for folder in job.folder.checkpoints():
+        if folder.name == step:
+            return folder
+    raise UserError("chat_checkpoint_missing", field="adapter_name_or_path", path=str(job.folder.path / step))

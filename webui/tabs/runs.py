@@ -1,0 +1,104 @@
+"""The runs drawer: every run on disk, opened from the top bar over whatever tab is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from trainer.errors import UserError
+from trainer.jobs.jobs import Jobs
+from webui.drawer import Drawer, act, drawer_html
+from webui.live import QUIET, RunPanel, act_of, chosen_run
+from webui.tabs.top import Top
+from webui.watch import View
+from webui.watch import act as panel_act
+
+OPEN = "(...given) => { window.tuneboardRuns.open(); return given; }"
+
+# The drawer opens and closes without the server; the list is asked for again while it is open.
+SCRIPT = """
+let opener = null;
+const isOpen = () => element.dataset.open === 'yes';
+const close = () => {
+  if (!isOpen()) return;
+  element.dataset.open = 'no';
+  if (opener) opener.focus();
+};
+window.tuneboardRuns = {
+  open: () => {
+    opener = document.activeElement;
+    element.dataset.open = 'yes';
+    requestAnimationFrame(() => element.querySelector('[data-act=close].tb-button')?.focus());
+  },
+};
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') close();
+  if (event.key !== 'Tab' || !isOpen()) return;
+  const stops = [...element.querySelectorAll('button, input, [tabindex]')];
+  const end = event.shiftKey ? stops[0] : stops[stops.length - 1];
+  if (document.activeElement === end) {
+    event.preventDefault();
+    (event.shiftKey ? stops[stops.length - 1] : stops[0]).focus();
+  }
+});
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-act]:not(form)');
+  if (!button || button.getAttribute('aria-disabled') === 'true') return;
+  const { act, id } = button.dataset;
+  if (act === 'close') return close();
+  if (act === 'open' || act === 'resume') { close(); return trigger('submit', { act, id }); }
+  if (act === 'chat') { close(); return trigger('select', { act, id }); }
+  trigger('click', { act, id });
+});
+element.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const { act, id } = event.target.dataset;
+  trigger('click', { act, id, name: event.target.querySelector('input').value });
+});
+setInterval(() => {
+  if (isOpen() && !document.hidden && !element.contains(document.activeElement?.closest('form'))) trigger('load');
+}, 3000);
+"""
+
+
+class RunsDrawer:
+    """Built once, outside the tabs. `chat` is the event of its buttons "Chat with it"."""
+
+    def __init__(self, jobs: Jobs, top: Top) -> None:
+        self._jobs = jobs
+        self._language = top.language
+        self._state = gr.State(Drawer())
+        self._html = gr.HTML(elem_id="runs", apply_default_css=False, js_on_load=SCRIPT)
+        self.chat: Callable[..., Any] = self._html.select
+        given, drawn = [self._state, self._language], [self._state, self._html]
+        top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
+        self._html.load(self._draw, given, drawn, **QUIET)
+        self._html.click(self._act, given, drawn, **QUIET)
+        self._language.change(self._draw, given, drawn, **QUIET)
+
+    def open_in(self, panel: RunPanel, tabs: gr.Tabs) -> None:
+        """Lets "Open" and "Resume" show their run in a panel, whose tab is the one with the id "train"."""
+        outputs = [*panel.outputs]
+        self._html.submit(lambda: gr.Tabs(selected="train"), None, tabs, **QUIET)
+
+        def show(event: gr.EventData, view: View, lang: str) -> list[Any]:
+            what, _ = act_of(event)
+            run = chosen_run(self._jobs, event)
+            return panel.values(
+                view, panel_act(self._jobs, view, "show" if what == "open" else what, run), lang
+            )
+
+        self._html.submit(show, panel.inputs, outputs, **QUIET)
+
+    def _draw(self, state: Drawer, lang: str) -> list[Any]:
+        return [state, drawer_html(self._jobs, state, lang)]
+
+    def _act(self, event: gr.EventData, state: Drawer, lang: str) -> list[Any]:
+        what, run = act_of(event)
+        name = event._data.get("name", "") if isinstance(event._data, dict) else ""
+        try:
+            return self._draw(act(self._jobs, state, what, run, str(name)), lang)
+        except UserError:
+            return self._draw(Drawer(acts=state.acts + 1), lang)
