@@ -9,6 +9,7 @@ from webui import theme
 from webui.i18n import say
 from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
+from webui.tabs.runs import RunsDrawer
 
 
 def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
@@ -22,7 +23,10 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
         talk.attach(page.load, talking.select)
-        talk.open_run(panel.head.select, tabs)
+        drawer = RunsDrawer(workspace.jobs, bar)
+        drawer.open_in(panel, tabs)
+        for asked in (panel.head.select, drawer.chat):
+            talk.open_run(asked, tabs)
         bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
     return page
