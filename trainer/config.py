@@ -209,6 +209,8 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
         complain("max_steps", "option_not_positive", name="max_steps", value=0)
     if len(train.learn_prompts) > MOST_PROMPTS:
         complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
+    if data.mask_history and data.train_on_prompt:
+        complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     if config.method.finetuning_type == "full" and config.model.adapter_name_or_path:
         complain("adapter_name_or_path", "adapter_with_full")
     return found
