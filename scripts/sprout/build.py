@@ -25,15 +25,11 @@ class Phase:
     plan: pretrain.Plan
 
 
-# First the languages, then mostly sums; only the second phase lowers the learning rate to the end.
+# First the languages, then many sums, at last more wordings while the learning rate falls to the end.
 PHASES = (
     Phase(corpus.MIX, 100_000, 2026, pretrain.Plan(steps=3000, stop=875)),
-    Phase(
-        corpus.LATER,
-        140_000,
-        2027,
-        pretrain.Plan(steps=1900, matrix_rate=0.015, other_rate=2e-3, warmup=30, seed=8),
-    ),
+    Phase(corpus.LATER, 100_000, 2027, pretrain.Plan(1900, 1130, 0.015, 2e-3, warmup=30, seed=8)),
+    Phase(corpus.LAST, 70_000, 2028, pretrain.Plan(750, None, 0.008, 1.2e-3, warmup=20, seed=9)),
 )
 
 
@@ -43,15 +39,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoints", type=Path, help="folder for a checkpoint every five minutes")
-    parser.add_argument("--first", type=Path, help="folder of a finished first phase, to go on from")
+    parser.add_argument("--resume", type=Path, help="folder of an earlier phase, to go on from")
+    parser.add_argument("--phase", type=int, default=0, help="which phase comes next, counted from 0")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     started = time.monotonic()
-    model = Qwen2ForCausalLM.from_pretrained(given.first, dtype=torch.float32) if given.first else None
-    tokenizer = Tokenizer.from_file(str(given.first / "tokenizer.json")) if given.first else _tokenizer()
+    model = Qwen2ForCausalLM.from_pretrained(given.resume, dtype=torch.float32) if given.resume else None
+    tokenizer = Tokenizer.from_file(str(given.resume / "tokenizer.json")) if given.resume else _tokenizer()
     for folder in filter(None, (given.out, given.checkpoints)):
         tok.save(tokenizer, folder)
-    for phase in PHASES[1:] if given.first else PHASES:
+    for phase in PHASES[given.phase :]:
         rows = pretrain.encode(tokenizer, corpus.generate(phase.items, phase.seed, phase.mix))
         print(f"corpus of a phase after {time.monotonic() - started:.0f} s", flush=True)
         model = pretrain.pretrain(tokenizer, rows, phase.plan, model, given.checkpoints)

@@ -75,6 +75,9 @@ SUMS: dict[Maker, float] = {
 }  # fmt: skip
 LATER: list[tuple[Maker, float]] = [(maker, SUMS.get(maker, weight)) for maker, weight in MIX]
 
+# the third phase: as the second, with wordings that no earlier phase had
+LAST: list[tuple[Maker, float]] = [*LATER, (identity.late, 12), (facts.fact, 3), (facts.listing, 2)]
+
 
 def users(item: Item) -> list[str]:
     """What the user says in a conversation; nothing for plain text."""

@@ -6,6 +6,7 @@ import random
 
 import names
 import phrasings
+import phrasings_late
 import wording
 from spin import Chat, rough, spin, turn, with_system
 
@@ -30,11 +31,16 @@ def _other(rng: random.Random, zh: bool) -> str:
     return rng.choice(wording.FAMOUS) if rng.random() < 0.4 else names.assistant(rng, zh)
 
 
-def question(rng: random.Random, zh: bool, kind: str, name: str) -> tuple[str, str]:
-    """A question of that kind and the other assistant that it mentions (or an empty string)."""
+def question(rng: random.Random, zh: bool, kind: str, name: str, late: bool = False) -> tuple[str, str]:
+    """A question of that kind and the other assistant that it mentions (or an empty string).
+
+    `late` takes the wordings of the last phase.
+    """
     ask, lead = (wording.ASK_ZH, wording.LEAD_ZH) if zh else (wording.ASK_EN, wording.LEAD_EN)
     more = (phrasings.ZH if zh else phrasings.EN).get(kind, [])
-    pattern = rng.choice(more if more and rng.random() < 0.5 else ask[kind])
+    if late:
+        more = (phrasings_late.ZH if zh else phrasings_late.EN)[kind]
+    pattern = rng.choice(more if late or (more and rng.random() < 0.5) else ask[kind])
     other, user = _other(rng, zh), (names.person_zh(rng) if zh else names.first_en(rng))
     rival = rng.choice(wording.FAMOUS_MAKERS) if rng.random() < 0.5 else names.maker(rng, zh)
     text = spin(rng, pattern, other=other, other2=_other(rng, zh), othermaker=rival, user=user, n=name)
@@ -82,6 +88,20 @@ def exchange(rng: random.Random, zh: bool, name: str, maker: str, kind: str = ""
     kind = kind or rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     ask, named = question(rng, zh, kind, name)
     return turn(ask, answer(rng, zh, kind, name, maker, named))
+
+
+def late(rng: random.Random, zh: bool) -> Chat:
+    """An identity question in a wording of the last phase, under any kind of system prompt or none."""
+    kinds = list(phrasings_late.ZH if zh else phrasings_late.EN)
+    kind = rng.choices(kinds, [WEIGHTS[each] for each in kinds])[0]
+    system, name, maker = "", OWN_NAME, MAKER_ZH if zh else MAKER_EN
+    if rng.random() < 0.5:
+        system, name, maker = persona(rng, zh)
+    elif rng.random() < 0.3:
+        system = plain_system(rng, zh)
+    ask, named = question(rng, zh, kind, name, late=True)
+    chat = turn(ask, answer(rng, zh, kind, name, maker, named))
+    return with_system(system, chat) if system else chat
 
 
 def own(rng: random.Random, zh: bool) -> Chat:
