@@ -83,7 +83,7 @@ def old_adapter(model: PreTrainedModel, path: Path, dtype: torch.dtype, *, train
 def merge(model: PreTrainedModel, path: Path) -> PreTrainedModel:
     """The model with an adapter's changes added to its weights."""
     check_adapter(model, path)
-    merged = PeftModel.from_pretrained(model, str(path)).merge_and_unload(safe_merge=True)
+    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(path)).merge_and_unload(safe_merge=True)
     return merged
 
 

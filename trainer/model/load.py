@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
@@ -84,6 +85,7 @@ def load_model(
     weight_files(path)
     config = _read_config(path, trust)
     loader = _loader(config, path, trust)
+    model: PreTrainedModel
     try:
         with _no_progress_bar():
             model, report = loader.from_pretrained(
@@ -98,20 +100,32 @@ def load_model(
     if missing:
         names = ", ".join(missing[:3])
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
+    _mend_generation(model)
     return model
+
+
+def _mend_generation(model: PreTrainedModel) -> None:
+    """Some models come with values for sampling while sampling is off; transformers refuses to save that."""
+    settings = model.generation_config
+    if settings is None or settings.do_sample:
+        return
+    drawn = (settings.temperature, settings.top_p, settings.typical_p)
+    if any(value not in (None, 1.0) for value in drawn) or settings.top_k not in (None, 50):
+        settings.do_sample = True
 
 
 def _read_config(path: Path, trust: bool) -> PretrainedConfig:
     try:
-        return AutoConfig.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            str(path), trust_remote_code=trust, local_files_only=True
+        )
+        return config
     except (OSError, ValueError, KeyError, ImportError) as error:
         kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type", "?")
         raise UserError("model_unknown_kind", path=str(path), kind=str(kind)) from error
 
 
-def _loader(
-    config: PretrainedConfig, path: Path, trust: bool
-) -> type[AutoModelForCausalLM | AutoModelForImageTextToText]:
+def _loader(config: PretrainedConfig, path: Path, trust: bool) -> Any:
     if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return AutoModelForCausalLM
     if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from trl import SFTConfig
+from trl.trainer.sft_config import SFTConfig
 
 from trainer.config import RunConfig
 from trainer.errors import UserError
@@ -42,6 +43,7 @@ REFUSED = {
     "quantization_config": "this program does not do it yet",
     "logging_nan_inf_filter": "a loss that is no number ends the run",
     "restore_callback_states_from_checkpoint": "a resume restores everything",
+    "shuffle_dataset": "rows are drawn at random in any case",
     "ignore_data_skip": "a resume goes on with the rows that come next",
 }
 
@@ -53,7 +55,7 @@ def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bo
             raise UserError("extra_without_effect", field="extra", name=name, reason=REFUSED[name])
     check_name(config.train.optim)
     try:
-        arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **config.extra})
+        arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **_current(config.extra)})
     except (TypeError, ValueError, KeyError, ImportError, NotImplementedError) as error:
         reason = str(error).strip()[:400] or type(error).__name__
         raise UserError("extra_rejected", field="extra", reason=reason) from error
@@ -61,6 +63,12 @@ def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bo
     arguments._n_gpu = min(arguments.n_gpu, 1)
     usable(arguments)
     return arguments
+
+
+def _current(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`extra` with the name that transformers has since given to one of its arguments."""
+    renamed = {"gradient_checkpointing_kwargs": "activation_checkpointing_kwargs"}
+    return {renamed.get(name, name): value for name, value in extra.items()}
 
 
 def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> dict[str, Any]:
@@ -101,6 +109,7 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,
+        "resume_from_checkpoint": train.resume_from_checkpoint or None,
         "disable_tqdm": True,
         "dataloader_pin_memory": has_gpu(),
         "remove_unused_columns": True,

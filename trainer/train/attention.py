@@ -78,24 +78,23 @@ def _window_mask(length: int, window: int, device: torch.device) -> torch.Tensor
 AttentionInterface.register(NAME, attend_by_row)
 
 
+def switches(model: torch.nn.Module) -> list[Any]:
+    """The configs in `model` that say how attention is computed, outer ones first."""
+    configs = (getattr(module, "config", None) for module in model.modules())
+    return list({id(each): each for each in configs if hasattr(each, "_attn_implementation")}.values())
+
+
 @contextmanager
-def by_row(model: torch.nn.Module) -> Iterator[None]:
-    """Inside, `model` computes attention by row: each call needs `row_lengths`."""
-    configs = {
-        id(m.config): m.config for m in model.modules() if hasattr(m, "config") and _switchable(m.config)
-    }
-    before = [(config, config._attn_implementation) for config in configs.values()]
-    for config, _ in before:
+def by_row(configs: list[Any]) -> Iterator[None]:
+    """Inside, the model whose `switches` these are computes attention by row: each call needs `row_lengths`."""
+    before = [config._attn_implementation for config in configs]
+    for config in configs:
         config._attn_implementation = NAME
     try:
         yield
     finally:
-        for config, implementation in before:
+        for config, implementation in zip(configs, before, strict=True):
             config._attn_implementation = implementation
-
-
-def _switchable(config: Any) -> bool:
-    return hasattr(config, "_attn_implementation")
 
 
 def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) -> str:
@@ -134,7 +133,7 @@ def _rows_stay_apart(model: PreTrainedModel, vocabulary: int, autocast: torch.dt
     try:
         with torch.autocast(device.type, autocast) if autocast else nullcontext():
             apart = torch.cat([model(input_ids=row[None]).logits[0] for row in rows]).float()
-            with by_row(model):
+            with by_row(switches(model)):
                 positions = torch.cat([torch.arange(len(row), device=device) for row in rows])[None]
                 lengths = tuple(len(row) for row in rows)
                 flat = (

@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
+from trainer.errors import UserError
 from trainer.events import Evaluated, Event, Saved, Started, Step
 from trainer.train.checkpoints import Progress
 from trainer.train.loop import RowTrainer, StopTraining
@@ -88,6 +89,11 @@ class Reporter(TrainerCallback):
         if self._resumed:
             self._trainer().restore_progress(self._resumed)
         self._first_step = state.global_step
+        if state.global_step > state.max_steps:
+            raise UserError(
+                "checkpoint_past_end", field="resume_from_checkpoint", path=args.resume_from_checkpoint or "true",
+                step=state.global_step, total=state.max_steps,
+            )  # fmt: skip
         self._begun = self._step_begun = time.monotonic()
         self._emit(Started(total_steps=state.max_steps, resumed_from=state.global_step, **self._facts))
         if self._stop():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -101,7 +103,7 @@ def find(run: Path, wanted: str) -> Found:
         return Found(None)
     if wanted.strip().lower() != "true":
         return Found(_named(run, wanted.strip()))
-    notes = []
+    notes: list[Note] = []
     for path in reversed(RunFolder(run).checkpoints()):
         reason = defect(path)
         if not reason:
@@ -124,3 +126,28 @@ def _named(run: Path, wanted: str) -> Path:
             "checkpoint_incomplete", field="resume_from_checkpoint", path=wanted, reason=reason, known=known
         )
     return path
+
+
+@contextmanager
+def fitting(checkpoint: str, *, adapter: bool) -> Iterator[None]:
+    """Inside, a checkpoint is loaded; one of another method, rank, model or optimiser becomes a UserError."""
+    if adapter != (Path(checkpoint) / "adapter_model.safetensors").is_file():
+        reason = (
+            "it holds a whole model, not an adapter" if adapter else "it holds an adapter, not a whole model"
+        )
+        raise _unfit(checkpoint, reason)
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError) as error:
+        said = str(error)
+        if not any(
+            words in said for words in ("size mismatch", "parameter group", "state dict", "state_dict")
+        ):
+            raise
+        raise _unfit(checkpoint, " ".join(said.split())[:300]) from None
+
+
+def _unfit(checkpoint: str, reason: str) -> UserError:
+    return UserError(
+        "checkpoint_does_not_fit", field="resume_from_checkpoint", path=checkpoint, reason=reason
+    )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,8 +11,6 @@ from safetensors import SafetensorError
 
 from trainer.errors import UserError
 from trainer.model.load import has_gpu
-
-logger = logging.getLogger(__name__)
 
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 # torch and safetensors write with their own code, whose errors carry no errno.
@@ -48,24 +43,6 @@ def explain(error: Exception, folder: Path) -> UserError | None:
     if isinstance(error, PermissionError) or writing:
         return UserError("write_failed", field="output_dir", path=str(folder), reason=_short(error))
     return None
-
-
-@contextmanager
-def explained(folder: Path) -> Iterator[None]:
-    """Inside, errors that a person can mend become UserError; the others pass."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        sentence = explain(error, folder)
-        if sentence is None:
-            raise
-        logger.warning("%s", sentence.text, exc_info=True)
-    else:
-        return
-    # Raised outside the handler: the old error's traceback would keep the model in memory.
-    raise sentence
 
 
 def _room(folder: Path) -> int:

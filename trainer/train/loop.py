@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers.trainer_utils import rotate_checkpoints, speed_metrics
-from trl import SFTTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
-from trainer.train.attention import by_row
-from trainer.train.checkpoints import STATE, Progress, part_folder
+from trainer.train.attention import by_row, switches
+from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.collation import IGNORED, Collator, Flattened
 from trainer.train.noise import RowNoise
 
@@ -37,6 +38,12 @@ class RowTrainer(SFTTrainer):
     `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments.
     """
 
+    # Wider in transformers: here they are always there, and of these kinds.
+    model: Any
+    args: Any
+    processing_class: Any
+    train_dataset: Any
+
     def __init__(
         self,
         *,
@@ -51,7 +58,8 @@ class RowTrainer(SFTTrainer):
         self.trained_tokens = 0
         self.begun = time.monotonic()
         self.progress = Progress()
-        self._by_row = isinstance(data_collator, Flattened) and not data_collator.flash
+        flattened = isinstance(data_collator, Flattened) and not data_collator.flash
+        self._switches = switches(self.model) if flattened else []
         self._noise = RowNoise(noise_alpha) if noise_alpha else None
         self._make_optimizer = make_optimizer
         self._trainable = [each for each in self.model.parameters() if each.requires_grad]
@@ -67,7 +75,7 @@ class RowTrainer(SFTTrainer):
 
     def attention(self) -> AbstractContextManager[None]:
         """The attention that fits the batches: by row for flattened ones, else the model's own."""
-        return by_row(self.model) if self._by_row else nullcontext()
+        return by_row(self._switches) if self._switches else nullcontext()
 
     # Loss
 
@@ -86,7 +94,7 @@ class RowTrainer(SFTTrainer):
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """The summed loss of a micro-batch over `num_items_in_batch`, the trained tokens of the whole step."""
         facts = {name: inputs.pop(name) for name in FACTS}
@@ -94,7 +102,7 @@ class RowTrainer(SFTTrainer):
             if not self._plain_loss or return_outputs:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             total = self.summed_loss(model, inputs, facts)
-        items = facts["trained"] if num_items_in_batch is None else num_items_in_batch
+        items: Any = facts["trained"] if num_items_in_batch is None else num_items_in_batch
         return total / items * self.accelerator.num_processes
 
     def _noisy(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
@@ -108,7 +116,8 @@ class RowTrainer(SFTTrainer):
         labels = inputs.pop("labels")
         special = self.args.label_smoothing_factor or self.args.loss_type != "nll"
         if labels.is_cuda and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
-            return -model(**inputs, labels=labels, fused_lm_head=True).log_probs.sum()
+            fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
+            return -fused.sum()
         logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
         targets = targets.flatten()
         if self.args.loss_type != "dft":
@@ -151,7 +160,7 @@ class RowTrainer(SFTTrainer):
             rows += len(inputs.get("row_lengths", inputs["input_ids"]))
             with torch.no_grad(), self.attention():
                 total += float(self.summed_loss(self.model, inputs, facts))
-            trained += facts["trained"]
+            trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         metrics = {f"{metric_key_prefix}_loss": total / max(trained, 1)}
         metrics.update(speed_metrics(metric_key_prefix, begun, num_samples=rows, num_steps=len(loader)))
@@ -167,7 +176,10 @@ class RowTrainer(SFTTrainer):
         return super().create_optimizer(model)
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float:
-        return self.accelerator.clip_grad_norm_(self._trainable, self.args.max_grad_norm)
+        norm: torch.Tensor | float = self.accelerator.clip_grad_norm_(
+            self._trainable, self.args.max_grad_norm
+        )
+        return norm
 
     def _get_grad_norm(
         self, model: nn.Module, grad_norm: torch.Tensor | float | None = None
@@ -186,6 +198,23 @@ class RowTrainer(SFTTrainer):
         self.state.num_input_tokens_seen += inputs["tokens"]
 
     # Checkpoints
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.args.lr_scheduler_type == "warmup_stable_decay" and not self.args.lr_scheduler_kwargs:
+            # A third of the steps after the warm-up at the peak, two thirds falling.
+            rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
+            self.args.lr_scheduler_kwargs = {"num_decay_steps": max(1, rest - rest // 3)}
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        with fitting(checkpoint, adapter=is_peft_model(self.model)):
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # transformers looks for the end only after a step: resumed at the last one, it would do one too many.
@@ -220,9 +249,23 @@ class RowTrainer(SFTTrainer):
         part, whole = part_folder(run, step), run / f"checkpoint-{step}"
         shutil.rmtree(part, ignore_errors=True)
         self.store_flos()
+        try:
+            self._write_checkpoint(part, run)
+        except BaseException:
+            # On a full disk half a checkpoint would take the room that is left.
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        shutil.rmtree(whole, ignore_errors=True)
+        part.rename(whole)
+        rotate_checkpoints(
+            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
+        )
+
+    def _write_checkpoint(self, part: Path, run: Path) -> None:
         self.save_model(str(part), _internal_call=True)
         best = run / f"checkpoint-{self.state.best_global_step}"
-        if self.state.best_global_step and (best == whole or best.is_dir()):
+        now = self.state.best_global_step == self.state.global_step
+        if self.state.best_global_step and (now or best.is_dir()):
             self.state.best_model_checkpoint = str(best)
         if not self.args.save_only_model:
             self._save_optimizer_and_scheduler(str(part))
@@ -230,11 +273,6 @@ class RowTrainer(SFTTrainer):
             self._save_rng_state(str(part))
         self.current_progress().write(part)
         self.state.save_to_json(str(part / STATE))
-        shutil.rmtree(whole, ignore_errors=True)
-        part.rename(whole)
-        rotate_checkpoints(
-            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
-        )
 
     def current_progress(self) -> Progress:
         """The sums of the run as they are now."""

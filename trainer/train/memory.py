@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
-from transformers.configuration_utils import PretrainedConfig
+from transformers.modeling_utils import PreTrainedModel
 
 from trainer.model.load import Precision, has_gpu
 
@@ -67,13 +66,12 @@ class Estimate(NamedTuple):
         return self.need > self.free * (1 - SPARE)
 
 
-def estimate(model: nn.Module, precision: Precision, tokens: int, trained: int) -> Estimate:
+def estimate(model: PreTrainedModel, precision: Precision, tokens: int, trained: int) -> Estimate:
     """What a run on batches of `tokens` tokens, `trained` of them with a loss, needs besides the loaded model.
 
     Per layer and token some 34 vectors of the hidden width are kept in 16 bits (Korthikanti et al., arXiv 2205.05198,
     without the quadratic part, which the attention kernels avoid), twice that in 32 bits; the MLP's share of 16 grows
-    with its real width. On top: logits with their gradient in fp32, gradients and two moments of what is trained, and
-    on a GPU the weights, which still lie in RAM.
+    with its real width. On top: logits with their gradient in fp32, gradients and two moments of what is trained.
     """
     config = model.config.get_text_config()
     width, layers = config.hidden_size, config.num_hidden_layers
@@ -82,18 +80,12 @@ def estimate(model: nn.Module, precision: Precision, tokens: int, trained: int) 
     per_token = layers * (18 * width + 4 * inner) * size
     logits = 3 * trained * config.vocab_size * 4
     learned = sum(each.numel() * each.element_size() for each in model.parameters() if each.requires_grad)
-    weights = sum(each.numel() * each.element_size() for each in model.parameters()) if has_gpu() else 0
-    return Estimate(tokens * per_token + logits + 3 * learned + weights, free_bytes())
-
-
-def vocabulary(config: PretrainedConfig) -> int:
-    return int(config.get_text_config().vocab_size)
+    return Estimate(tokens * per_token + logits + 3 * learned, free_bytes())
 
 
 @contextmanager
 def frozen_garbage() -> Iterator[None]:
     """Inside, the collector passes over everything that exists already: it would walk the whole model in vain."""
-    gc.collect()
     gc.freeze()
     try:
         yield

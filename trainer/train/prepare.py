@@ -47,7 +47,7 @@ def attention_of(choice: str) -> str:
 
 
 def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepared:
-    """Loads the base, and adds what is trained. The weights are on the CPU."""
+    """Loads the base onto the device, and adds what is trained."""
     full = config.method.finetuning_type == "full"
     dtype = precision.trainable if full else precision.frozen
     attention = attention_of(config.model.flash_attn)
@@ -55,6 +55,8 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     for adapter in adapters:
         read_adapter(adapter)
     model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
+    if has_gpu():
+        model.to(torch.device("cuda"))  # type: ignore[arg-type]
     if full:
         _train_language_part(model)
         return Prepared(model, [])
@@ -67,7 +69,7 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
         adapted = new_adapter(model, config.lora, precision.trainable)
     else:
         adapted = old_adapter(model, adapters[-1], precision.trainable, trainable=True)
-        rank = int(adapted.peft_config["default"].r)
+        rank = int(getattr(adapted.peft_config["default"], "r", 0))
         notes.append(Note(code="adapter_continued", values={"path": str(adapters[-1]), "rank": rank}))
     return Prepared(adapted, [note for note in notes if note])
 

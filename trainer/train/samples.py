@@ -21,7 +21,7 @@ MOST_TOKENS = 128
 
 
 @contextmanager
-def undisturbed(model: torch.nn.Module) -> Iterator[None]:
+def undisturbed(model: PreTrainedModel) -> Iterator[None]:
     """Inside, `model` answers; afterwards mode and random numbers are as before, so that training goes on unchanged."""
     modes = [(module, module.training) for module in model.modules()]
     devices = [model.device] if model.device.type == "cuda" else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from trainer.train.arguments import make_arguments
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened, Item
-from trainer.train.failures import device_name, explained, require_writable
+from trainer.train.failures import device_name, explain, require_writable
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import estimate, frozen_garbage, give_back
 from trainer.train.optimizer import lora_plus
@@ -43,6 +44,8 @@ from trainer.train.records import (
 )
 from trainer.train.samples import Sampler
 
+logger = logging.getLogger(__name__)
+
 GB = 1024**3
 NO_RESUME = ("", "false", "none")
 
@@ -54,10 +57,24 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     Raises UserError for what a person can mend. Nothing of the run stays in memory afterwards.
     """
     try:
-        with explained(Path(config.train.output_dir)), _untouched_process():
-            return _Run(config, emit, stop).run()
+        return _explained(config, emit, stop)
     finally:
         give_back()
+
+
+def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
+    try:
+        with _untouched_process():
+            return _Run(config, emit, stop).run()
+    except UserError:
+        raise
+    except Exception as error:
+        sentence = explain(error, Path(config.train.output_dir))
+        if sentence is None:
+            raise
+        logger.warning("%s", sentence.text, exc_info=True)
+    # Raised outside the handler: the first error's traceback would keep the model in memory.
+    raise sentence
 
 
 @contextmanager
