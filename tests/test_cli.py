@@ -17,7 +17,7 @@ from tests.jobs.fake import FakeRun, mistake, register_data, save_checkpoint, un
 from trainer import cli
 from trainer.config import RunConfig
 from trainer.errors import UserError
-from trainer.events import EventLog, Failed, Finished, Stopped
+from trainer.events import EventLog, Failed, Finished, Started, Stopped
 from trainer.flags import read_flags
 from trainer.jobs import launch
 from trainer.jobs.serve import check_port, is_loopback, read_address
@@ -141,6 +141,7 @@ def test_a_failed_run_says_why_and_ends_with_1(here: Path, capsys: pytest.Captur
         (["train", *LEAST, "dataset=identiti"], ["identiti", "identity"]),
         (["train", *LEAST, "output_dir=full"], ["in use", "overwrite_output_dir"]),
         (["train", *LEAST, "output_dir=data", "overwrite_output_dir=true"], ["no training run"]),
+        (["train", *LEAST, "output_dir=data", "resume_from_checkpoint=true"], ["in use"]),
         (["train", *LEAST, "output_dir=/proc/nowhere"], ["/proc/nowhere"]),
         (["options", "lora_ran"], ["lora_rank"]),
         (["chat"], ["No model is chosen"]),
@@ -205,10 +206,11 @@ def test_a_stopped_run_ends_with_130_and_is_resumed(here: Path) -> None:
     assert cli.main(words, run) == 0
     assert run.configs[-1].train.resume_from_checkpoint == "true"
     assert (here / "a" / "checkpoint-1").exists()
-    first, second = (
-        event for event in EventLog(here / "a" / "events.jsonl").read().events if hasattr(event, "rows")
-    )
-    assert (first.resumed_from, second.resumed_from) == (0, 1)
+    named = ["train", *LEAST, "output_dir=a", "max_steps=4", "resume_from_checkpoint=checkpoint-1"]
+    assert cli.main(named, run) == 0
+    assert run.configs[-1].train.resume_from_checkpoint == "checkpoint-1"
+    events = EventLog(here / "a" / "events.jsonl").read().events
+    assert [event.resumed_from for event in events if isinstance(event, Started)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -83,11 +83,17 @@ def open_folder(path: Path, config: RunConfig) -> RunFolder:
     if filled:
         if is_busy(folder):
             raise UserError("run_is_on", field="output_dir", folder=str(path))
-        if not _resumes_in(path, config):
-            if not config.train.overwrite_output_dir:
-                raise UserError("folder_in_use", field="output_dir", folder=str(path))
-            clear(path)
+        if _resumes_in(path, config) and _is_run(path):
+            return folder
+        if not config.train.overwrite_output_dir:
+            raise UserError("folder_in_use", field="output_dir", folder=str(path))
+        clear(path)
     return folder
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run has left something in the folder; what lies beside it does not matter."""
+    return any(fnmatch(each.name, mark) for each in path.iterdir() for mark in _MARKS)
 
 
 def _resumes_in(path: Path, config: RunConfig) -> bool:
@@ -95,13 +101,15 @@ def _resumes_in(path: Path, config: RunConfig) -> bool:
     wanted = config.train.resume_from_checkpoint
     if wanted.lower() == "true":
         return True
-    return bool(wanted) and Path(wanted).resolve().is_relative_to(path.resolve())
+    # A checkpoint's bare name means the one in the run's folder.
+    inside = (path / wanted).is_dir() or Path(wanted).resolve().is_relative_to(path.resolve())
+    return bool(wanted) and inside
 
 
 def clear(path: Path) -> None:
     """Removes what a run left in `path`. Raises UserError for a folder that is no run's, or holds other files too."""
     names = sorted(each.name for each in path.iterdir())
-    if not any(fnmatch(name, mark) for name in names for mark in _MARKS):
+    if not _is_run(path):
         raise UserError("folder_not_run", field="output_dir", folder=str(path))
     foreign = [name for name in names if not any(fnmatch(name, own) for own in _OURS)]
     if foreign:
