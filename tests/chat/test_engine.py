@@ -233,6 +233,8 @@ def test_answers_in_batches_equal_those_one_by_one(engine: ChatEngine, base: str
         {s: c.text for s, c in each.items()} for each in one_by_one
     ]
     assert {each["base"].ending for each in together} <= {"end", "length"}
+    # Half of a surrogate pair is no character.
+    assert ask(engine, "a\ud83d", system="\udc80") == ask(engine, "a?", system="?")
     assert engine.answers([]) == []
 
 

@@ -220,10 +220,10 @@ class ChatEngine:
             tasks = prepare(self._sides, requests)
             sides = self._sides
             threading.Thread(target=self._work, args=(ticket, sides, tasks), name="chat", daemon=True).start()
-        except BaseException:
+        except Exception as error:
             self._forget(ticket)
             self._settle()
-            raise
+            raise _explain(error, "chat_failed") from None
         return ticket
 
     def _wait_for_turn(self, ticket: _Ticket) -> bool:

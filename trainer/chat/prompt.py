@@ -59,7 +59,7 @@ def _task(number: int, request: Request, side: Side, draw: Draw) -> Task:
     # Half the context may be filled with the past when the answer could be longer than the other half.
     room = min(request.max_new_tokens, side.context // 2)
     for left_out in range(len(history) + 1):
-        prompt = side.renderer.prompt(_messages(history[left_out:], request.question), request.system)
+        prompt = side.renderer.prompt(_messages(history[left_out:], request.question), _whole(request.system))
         if len(prompt) + room <= side.context:
             break
     most = min(request.max_new_tokens, side.context - len(prompt))
@@ -71,8 +71,13 @@ def _task(number: int, request: Request, side: Side, draw: Draw) -> Task:
 def _messages(history: Iterable[Turn], question: str) -> list[Message]:
     said = []
     for turn in history:
-        said += [message("user", turn.question), message("assistant", turn.answer)]
-    return [*said, message("user", question)]
+        said += [message("user", _whole(turn.question)), message("assistant", _whole(turn.answer))]
+    return [*said, message("user", _whole(question))]
+
+
+def _whole(text: str) -> str:
+    """The text without halves of surrogate pairs, which a browser can send and no tokenizer takes."""
+    return text.encode(errors="replace").decode()
 
 
 def run(

@@ -117,8 +117,7 @@ def _talk(engine: ChatEngine, config: RunConfig, source: TextIO, out: TextIO, as
         if asks:
             print("> ", end="", file=out, flush=True)
         line = source.readline()
-        # Bytes that are not UTF-8 arrive as halves of characters, which no tokenizer takes.
-        question = line.encode(errors="replace").decode().strip()
+        question = line.strip()
         if not line or question == "exit":
             return
         if question == "clear":
