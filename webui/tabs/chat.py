@@ -91,9 +91,9 @@ class ChatTab:
             gr.Row(elem_classes="fields"),
         ):
             self._settings = [controls.make(options()[name]) for name in SETTINGS]
-            self._seed = gr.Number(
-                label=say("chat.seed.label"), info=say("chat.seed.help"), value=None, elem_id="say-chat-seed",
-                interactive=True,
+            self._seed = controls.make(
+                options()["seed"], "", label=say("chat.seed.label"), info=say("chat.seed.help"),
+                elem_id="say-chat-seed",
             )  # fmt: skip
         self._listen()
 
@@ -197,27 +197,24 @@ class ChatTab:
     def _ask(
         self, page: gr.Request, question: str, talk: Talk, lang: str, *settings: Any
     ) -> Iterator[list[Any]]:
-        chat = self._workspace.chat
-        problem = None
+        before = talk
         try:
             asked = _request(question, talk, settings, str(page.session_hash))
-            answer = chat.stream(asked)
-        except UserError as error:
-            yield [gr.skip(), gr.skip(), gr.skip(), self._status(lang, problem=error)]
-            return
-        talk = talk.asked(question, list(self._sides()))
-        yield [talk, self._drawn(talk, lang, busy=True), "", self._status(lang)]
-        drawn_at = time.monotonic()
-        try:
-            for chunk in answer:
+            talk = talk.asked(question, list(self._sides()))
+            # The question is on the page at once: the answer may have to wait for another page's.
+            yield [talk, self._drawn(talk, lang, busy=True), "", gr.skip()]
+            drawn_at = time.monotonic()
+            for chunk in self._workspace.chat.stream(asked):
                 talk = talk.heard(chunk)
                 if time.monotonic() - drawn_at >= DRAW_S:
                     drawn_at = time.monotonic()
                     yield [talk, self._drawn(talk, lang, busy=True), gr.skip(), gr.skip()]
         except UserError as error:
-            problem = error
-        status = self._status(lang, problem=problem) if problem else gr.skip()
-        yield [talk, self._drawn(talk, lang), gr.skip(), status]
+            silent = not any(answers and answers[-1].tokens for answers in talk.said.values())
+            kept, text = (before, question) if silent else (talk, gr.skip())
+            yield [kept, self._drawn(kept, lang), text, self._status(lang, problem=error)]
+            return
+        yield [talk, self._drawn(talk, lang), gr.skip(), self._status(lang)]
 
     def _retry(self, page: gr.Request, talk: Talk, lang: str, *settings: Any) -> Iterator[list[Any]]:
         if talk.questions:
