@@ -76,8 +76,11 @@ class Cursor:
 def follow(cursor: Cursor, log: EventLog) -> Cursor:
     """The cursor after what is new in the log; the same object when nothing is.
 
-    A run that went on from a checkpoint undoes what came after it, so then the whole log is read once more.
+    A run that went on from a checkpoint undoes what came after it, so then the whole log is read once more; the same when
+    the file has become shorter, because a run has begun anew in its folder.
     """
+    if cursor.offset and (not log.path.exists() or log.path.stat().st_size < cursor.offset):
+        cursor = Cursor()
     batch = log.read(cursor.offset)
     if batch.offset == cursor.offset:
         return cursor
