@@ -79,7 +79,6 @@ def test_it_changes_what_is_learned(configure: Configure, known: dict[str, Any],
         after[each].shape == weight.shape and torch.equal(after[each], weight)
         for each, weight in weights.items()
     )
-    assert (changed.losses, same) != (losses, True)
     assert not (same and changed.losses == losses)
     assert all(0 < loss < 20 for loss in changed.losses.values())
 
@@ -93,29 +92,18 @@ def test_schedules_that_need_more_than_a_name_run(configure: Configure, name: st
     )
     run = tiny.train(configure(lr_scheduler_type=name, max_steps=6, **held))
     rates = [step.lr for step in run.of(Step)]
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[-1] < 0.01 or name == "reduce_lr_on_plateau"
+    assert 0.005 < rates[0] <= 0.01
+    assert rates[-1] < rates[0] or name == "reduce_lr_on_plateau"
 
 
 def test_steps_files_and_events(configure: Configure) -> None:
     """Options that decide how long, how often, and what is written."""
-    run = tiny.train(
-        configure(
-            max_steps=-1,
-            num_train_epochs=2,
-            logging_steps=3,
-            save_steps=2,
-            save_total_limit=2,
-            val_size=0.25,
-            eval_strategy="steps",
-            eval_steps=3,
-            per_device_eval_batch_size=2,
-            plot_loss=True,
-            report_to="tensorboard",
-            include_num_input_tokens_seen=True,
-            gradient_accumulation_steps=1,
-        )  # fmt: skip
-    )
+    options: dict[str, Any] = {
+        "max_steps": -1, "num_train_epochs": 2, "logging_steps": 3, "save_steps": 2, "save_total_limit": 2,
+        "val_size": 0.25, "eval_strategy": "steps", "eval_steps": 3, "per_device_eval_batch_size": 2,
+        "plot_loss": True, "report_to": "tensorboard", "include_num_input_tokens_seen": True,
+    }  # fmt: skip
+    run = tiny.train(configure(**options))
     started = run.of(Started)[0]
     # 18 rows are left to train on, in batches of 4, twice.
     assert (started.rows, started.total_steps, started.device, started.precision) == (18, 10, "CPU", "fp32")
@@ -178,10 +166,7 @@ def test_the_best_checkpoint_becomes_the_result(configure: Configure) -> None:
 
 def test_checkpointing_gradients_changes_no_number(configure: Configure) -> None:
     plain = tiny.train(configure("plain", max_steps=2))
-    kept: list[bool] = []
-    on = tiny.train(
-        configure("on", max_steps=2, gradient_checkpointing="on"), emit=lambda _: kept.append(True)
-    )
+    on = tiny.train(configure("on", max_steps=2, gradient_checkpointing="on"))
     assert on.losses == pytest.approx(plain.losses, rel=1e-6)
 
 
@@ -226,7 +211,7 @@ def test_arguments_without_effect_are_refused(configure: Configure, name: str) -
 
 def test_overwriting_starts_anew(configure: Configure) -> None:
     tiny.train(configure(max_steps=3, save_steps=1))
-    (configure().train.output_dir and Path(configure().train.output_dir, "config.yaml")).write_text("kept: 1")
+    Path(configure().train.output_dir, "config.yaml").write_text("kept: 1")
     with pytest.raises(UserError, match="holds a run already"):
         tiny.train(configure(max_steps=2))
     run = tiny.train(configure(max_steps=2, overwrite_output_dir=True))

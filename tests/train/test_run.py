@@ -40,6 +40,8 @@ def test_full_fine_tuning_moves_every_weight(configure: Configure, model_folder:
     before, after = load_file(model_folder / "model.safetensors"), load_file(run.folder / "model.safetensors")
     still = [name for name, weight in before.items() if torch.equal(weight, after[name])]
     assert still == []
+    assert "tuneboard" not in (run.folder / "config.json").read_text()
+    assert "tuneboard" not in (run.folder / "checkpoint-3" / "config.json").read_text()
     assert run.of(Started)[0].trainable == run.of(Started)[0].parameters
 
 

@@ -24,6 +24,10 @@ from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
 
 
+# Without any of these some families make up a tokenizer that knows no word.
+VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+
+
 @dataclass(frozen=True)
 class Precision:
     """The number formats of a run: of the frozen and the trainable weights, and of autocast (None: no autocast)."""
@@ -67,6 +71,8 @@ def choose_precision(compute_type: str) -> Precision:
 def load_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder. Raises UserError when it has none that can be read."""
     check_folder(path)
+    if not any(found for pattern in VOCABULARIES for found in path.glob(pattern)):
+        raise UserError("tokenizer_missing", path=str(path), reason="there is no tokenizer.json")
     try:
         return AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
     except Exception as error:  # a dozen kinds, by tokenizer family; the reason is in the text

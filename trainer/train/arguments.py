@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from trl.trainer.sft_config import SFTConfig
 
@@ -53,16 +55,36 @@ def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bo
     for name in config.extra:
         if name in REFUSED:
             raise UserError("extra_without_effect", field="extra", name=name, reason=REFUSED[name])
+        _require_kind(name, config.extra[name])
     check_name(config.train.optim)
-    try:
+    with accepted():
         arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **_current(config.extra)})
-    except (TypeError, ValueError, KeyError, ImportError, NotImplementedError) as error:
-        reason = str(error).strip()[:400] or type(error).__name__
-        raise UserError("extra_rejected", field="extra", reason=reason) from error
     # Several GPUs in one process would mean DataParallel, which this trainer does not do: the first one is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     usable(arguments)
     return arguments
+
+
+@contextmanager
+def accepted() -> Iterator[None]:
+    """Inside, values are handed to the libraries; those that they refuse become a UserError."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, ImportError, NotImplementedError) as error:
+        reason = str(error).strip()[:400] or type(error).__name__
+        raise UserError("extra_rejected", field="extra", reason=reason) from error
+
+
+def _require_kind(name: str, value: Any) -> None:
+    """Raises UserError for a text where SFTConfig takes a number or a switch; it would only fail much later."""
+    kind = get_type_hints(SFTConfig).get(name)
+    allowed = set(get_args(kind)) or {kind}
+    if not allowed <= {int, float, bool, NoneType} or (value is None and NoneType in allowed):
+        return
+    fits = isinstance(value, bool) if bool in allowed else isinstance(value, (int, float))
+    if not fits or (isinstance(value, bool) and bool not in allowed):
+        words = "true or false" if bool in allowed else "a number"
+        raise UserError("extra_rejected", field="extra", reason=f"{name} is {value!r}; it takes {words}")
 
 
 def _current(extra: Mapping[str, Any]) -> dict[str, Any]:

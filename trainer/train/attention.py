@@ -8,7 +8,7 @@ a CPU and rules out the quick kernels on a GPU.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -85,16 +85,21 @@ def switches(model: torch.nn.Module) -> list[Any]:
 
 
 @contextmanager
-def by_row(configs: list[Any]) -> Iterator[None]:
-    """Inside, the model whose `switches` these are computes attention by row: each call needs `row_lengths`."""
+def using(configs: list[Any], names: list[str]) -> Iterator[None]:
+    """Inside, the model whose `switches` these are computes attention in the ways that `names` name, one for each."""
     before = [config._attn_implementation for config in configs]
-    for config in configs:
-        config._attn_implementation = NAME
+    for config, name in zip(configs, names, strict=True):
+        config._attn_implementation = name
     try:
         yield
     finally:
-        for config, implementation in zip(configs, before, strict=True):
-            config._attn_implementation = implementation
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
+
+
+def by_row(configs: list[Any]) -> AbstractContextManager[None]:
+    """Inside, the model whose `switches` these are computes attention by row: each call needs `row_lengths`."""
+    return using(configs, [NAME] * len(configs))
 
 
 def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) -> str:

@@ -13,10 +13,12 @@ import torch
 from accelerate.utils import is_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
+from transformers.trainer_pt_utils import LabelSmoother
 from transformers.trainer_utils import rotate_checkpoints, speed_metrics
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
+from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.collation import IGNORED, Collator, Flattened
@@ -52,7 +54,12 @@ class RowTrainer(SFTTrainer):
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
         **arguments: Any,
     ) -> None:
+        # TRL would warn of a forward pass that the loss below does not need.
+        args = arguments["args"]
+        smoothing, args.label_smoothing_factor = args.label_smoothing_factor, 0.0
         super().__init__(data_collator=data_collator, **arguments)
+        args.label_smoothing_factor = smoothing
+        self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         # Every loss here is divided by the trained tokens of the whole step, whatever the model's own loss does.
         self.model_accepts_loss_kwargs = True
         self.trained_tokens = 0
@@ -73,9 +80,11 @@ class RowTrainer(SFTTrainer):
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """manifest.json says what was trained."""
 
-    def attention(self) -> AbstractContextManager[None]:
-        """The attention that fits the batches: by row for flattened ones, else the model's own."""
-        return by_row(self._switches) if self._switches else nullcontext()
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, with the attention that fits the batches: by row for flattened ones."""
+        # For the whole loop: gradient checkpointing computes attention again in the backward pass.
+        with by_row(self._switches):
+            return super().train(*args, **kwargs)
 
     # Loss
 
@@ -98,7 +107,7 @@ class RowTrainer(SFTTrainer):
     ) -> Any:
         """The summed loss of a micro-batch over `num_items_in_batch`, the trained tokens of the whole step."""
         facts = {name: inputs.pop(name) for name in FACTS}
-        with self.attention(), self._noisy(inputs):
+        with self._noisy(inputs):
             if not self._plain_loss or return_outputs:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             total = self.summed_loss(model, inputs, facts)
@@ -158,7 +167,7 @@ class RowTrainer(SFTTrainer):
             inputs = self._prepare_inputs(batch)
             facts = {name: inputs.pop(name) for name in FACTS}
             rows += len(inputs.get("row_lengths", inputs["input_ids"]))
-            with torch.no_grad(), self.attention():
+            with torch.no_grad():
                 total += float(self.summed_loss(self.model, inputs, facts))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
@@ -172,8 +181,11 @@ class RowTrainer(SFTTrainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self._make_optimizer is not None:
-            self.optimizer = self._make_optimizer(self)
-        return super().create_optimizer(model)
+            with accepted():
+                self.optimizer = self._make_optimizer(self)
+        with accepted():
+            optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        return optimizer
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float:
         norm: torch.Tensor | float = self.accelerator.clip_grad_norm_(
@@ -204,7 +216,8 @@ class RowTrainer(SFTTrainer):
             # A third of the steps after the warm-up at the peak, two thirds falling.
             rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
             self.args.lr_scheduler_kwargs = {"num_decay_steps": max(1, rest - rest // 3)}
-        return super().create_scheduler(num_training_steps, optimizer)
+        with accepted():
+            return super().create_scheduler(num_training_steps, optimizer)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
@@ -217,8 +230,9 @@ class RowTrainer(SFTTrainer):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # transformers looks for the end only after a step: resumed at the last one, it would do one too many.
-        if self.state.global_step >= self.state.max_steps:
+        # transformers looks for the end only after a step: stopped before the first or resumed at the last one, it
+        # would do one too many.
+        if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)

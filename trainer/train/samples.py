@@ -15,6 +15,7 @@ from transformers.training_args import TrainingArguments
 from trainer.dataset.render import Renderer
 from trainer.dataset.rows import message
 from trainer.events import Event, Sample
+from trainer.train.attention import switches, using
 
 # Enough to see what it learns; a model that has not learned to stop yet would hold up the training.
 MOST_TOKENS = 128
@@ -59,6 +60,7 @@ class Sampler(TrainerCallback):
         self,
         emit: Callable[[Event], None],
         stop: Callable[[], bool],
+        model: torch.nn.Module,
         renderer: Renderer,
         decode: Callable[[list[int]], str],
         prompts: Sequence[str],
@@ -68,6 +70,9 @@ class Sampler(TrainerCallback):
     ) -> None:
         self._emit = emit
         self._stop = stop
+        # While training, attention goes by row; answers need a cache, as outside of training.
+        self._switches = switches(model)
+        self._attention = [config._attn_implementation for config in self._switches]
         self._stop_ids = renderer.stop_ids
         self._decode = decode
         self._prompts = [(prompt, renderer.prompt((message("user", prompt),), system)) for prompt in prompts]
@@ -87,7 +92,7 @@ class Sampler(TrainerCallback):
             self._ask(given["model"], state.global_step)
 
     def _ask(self, model: PreTrainedModel, step: int) -> None:
-        with undisturbed(model):
+        with undisturbed(model), using(self._switches, self._attention):
             for prompt, ids in self._prompts:
                 said = answer(model, ids, self._stop_ids, self._limit, self._stop)
                 if self._stop():

@@ -242,7 +242,7 @@ class _Run:
             train_dataset=dataset_of(items),
             eval_dataset=dataset_of(items_of(data.evaluation, None)) if data.evaluation else None,
             processing_class=tokenizer,
-            callbacks=[reporter, *self._samplers(renderer, tokenizer)],
+            callbacks=[reporter, *self._samplers(model, renderer, tokenizer)],
             noise_alpha=config.train.neftune_noise_alpha,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
         )
@@ -250,14 +250,14 @@ class _Run:
         reporter.trainer = trainer
         return trainer, reporter
 
-    def _samplers(self, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
+    def _samplers(self, model: Any, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
         train, generate = self.config.train, self.config.generate
         if not train.learn_prompts:
             return []
         decode = partial(tokenizer.decode, skip_special_tokens=True)
         return [
             Sampler(
-                self.emit, self.stop, renderer, decode, train.learn_prompts, generate.system, train.learn_steps,
+                self.emit, self.stop, model, renderer, decode, train.learn_prompts, generate.system, train.learn_steps,
                 generate.max_new_tokens,
             )
         ]  # fmt: skip
