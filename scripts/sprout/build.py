@@ -30,6 +30,7 @@ PHASES = (
     Phase(corpus.MIX, 100_000, 2026, pretrain.Plan(steps=3000, stop=875)),
     Phase(corpus.LATER, 100_000, 2027, pretrain.Plan(1900, 1130, 0.015, 2e-3, warmup=30, seed=8)),
     Phase(corpus.LAST, 70_000, 2028, pretrain.Plan(750, None, 0.008, 1.2e-3, warmup=20, seed=9)),
+    Phase(corpus.LAST, 20_000, 2029, pretrain.Plan(170, None, 0.004, 6e-4, warmup=15, seed=10)),
 )
 
 

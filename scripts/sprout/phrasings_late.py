@@ -20,6 +20,9 @@ EN: dict[str, list[str]] = {
         "(How|By which words|With what name) (may|can|should|do) (we|users|people|I) (address|greet|call) you(| here| correctly| politely)?",
         "(I am afraid|Sorry,|I think) I (do not know|missed|never learned|did not hear) your name.",
         "(Can|Could) you (give|share|write|type|repeat|remind me of) (me |)your name(| again| once more|, please)?",
+        "(What|Which name) (do|must|shall|can) I (type|enter|write|note) (under|beside|next to|into) ('name'|'contact'|the name box|the label|'helper')?",
+        "(Before we begin|Before anything else|First of all|To begin with|First things first|For a start), (what is your name|how can I call you|what are you called|who are you)?",
+        "(What|Which) (word|name) do you (answer to|listen to|react to|go by)?",
     ],
     "who": [
         "(Who|Whom) are you (meant|said|thought) to be?",
@@ -33,6 +36,9 @@ EN: dict[str, list[str]] = {
         "(Can|Could|Would|Will) you (please |)(identify|name|reveal|explain|present) yourself?",
         "(And|Then|So) you are(...|?| who?)",
         "(Nice to meet you|Pleased to meet you)(. |, )(and you are|who are you|you are)?",
+        "(With whom|To whom) (am I|do I) (talk|speak|chat|write|talking|speaking|chatting|writing)(| here| tonight| this morning)?",
+        "Who (is|was) (in this chat|in this talk|talking with me|at my service|on duty|helping out)(| today| now| so far)?",
+        "(Just curious|Just asking|One last thing|One more thing|Out of interest): (who are you|what are you called|who made you)?",
     ],
     "maker": [
         "(Who|Which company|Which lab|Which people) should (I|we) (credit|thank|praise|blame) for (you|making you|building you)?",
