@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
 
 from trainer.jobs.workspace import Workspace
 from webui import theme
@@ -10,6 +12,9 @@ from webui.i18n import say
 from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
 from webui.tabs.runs import RunsDrawer
+
+# Pages keep a connection open; the end does not wait for them longer than this.
+GRACE_S = 1
 
 
 def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
@@ -35,10 +40,17 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
 def launch(
     workspace: Workspace, host: str, port: int, auth: tuple[str, str] | None = None, hub: str = "huggingface"
 ) -> None:
-    """Serves the page until the process is told to end. Raises OSError when the port is taken."""
+    """Serves the page until the process is told to end, by Ctrl-C or SIGTERM, which then come through."""
     page = build(workspace, hub)
     page.queue(default_concurrency_limit=16)
-    page.launch(
-        server_name=host, server_port=port, auth=auth, css_paths=theme.STYLES, theme=theme.theme(),
-        head=theme.head(), footer_links=[], share=False, quiet=True, ssr_mode=False, show_error=False,
+    # Gradio's own launch gives up when the first answers take a few seconds or a proxy is set; a server of ours does not.
+    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    served = gr.mount_gradio_app(
+        outer, page, path="/", server_name=host, server_port=port, auth=auth, theme=theme.theme(),
+        css_paths=theme.STYLES, head=theme.head(), footer_links=[], run_history=False, show_error=False, ssr_mode=False,
+        max_file_size="16mb", enable_monitoring=False,
     )  # fmt: skip
+    config = uvicorn.Config(
+        served, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S
+    )
+    uvicorn.Server(config).run()

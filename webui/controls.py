@@ -17,7 +17,7 @@ LISTED = ("dataset", "eval_dataset", "adapter_name_or_path", "template", "optim"
 LINES = ("learn_prompts",)
 
 
-def make(info: OptionInfo, value: Any = None, **more: Any) -> Any:
+def make(info: OptionInfo, value: Any = None, /, **more: Any) -> Any:
     """The control of an option, showing `value` or what the page proposes, with the id `o-<name>`.
 
     bool -> checkbox; Literal -> dropdown; number with both bounds -> slider; other numbers -> number box, which may be
