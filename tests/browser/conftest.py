@@ -34,10 +34,11 @@ def free_port() -> int:
 
 
 class Server:
-    """`python app.py` in a folder of its own. `workspace` is that folder, `url` the page."""
+    """`python app.py` in a folder of its own. `workspace` is that folder, `url` the page; `script` may stand in for app.py."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, script: Path = REPOSITORY / "app.py") -> None:
         self.workspace = workspace
+        self._script = script
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -51,7 +52,7 @@ class Server:
             port = free_port()
             with (self.workspace / "server.log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(REPOSITORY / "app.py"), "--port", str(port), "--workspace", str(self.workspace)],
+                    [sys.executable, str(self._script), "--port", str(port), "--workspace", str(self.workspace)],
                     cwd=self.workspace, stdout=log, stderr=subprocess.STDOUT,
                     env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
                 )  # fmt: skip
@@ -70,6 +71,13 @@ class Server:
             except OSError:
                 time.sleep(0.2)
         return False
+
+    def kill(self) -> None:
+        """Ends it as a power cut would: without a word to it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def stop(self) -> None:
         if self._process is None:
