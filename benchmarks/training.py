@@ -33,11 +33,8 @@ COMMON: dict[str, Any] = {
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
-    "packed": {
-        "bf16": True, "packing": True, "neat_packing": True, "disable_gradient_checkpointing": True,
-        "per_device_train_batch_size": 1,
-    },
-}  # fmt: skip
+    "packed": {"bf16": True, "neat_packing": True, "disable_gradient_checkpointing": True},
+}
 
 
 def settings(folder: Path, name: str, output: str) -> dict[str, Any]:
@@ -103,7 +100,7 @@ def bare_loop(folder: Path, name: str) -> float:
     model, items = _bare_parts(folder, packed, LoraOptions())
     learned = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=1e-4, weight_decay=0.0, fused=True)
-    size, steps = (1 if packed else 4), 2
+    size, steps = 4, 2
     order = torch.randperm(len(items), generator=torch.Generator().manual_seed(42)).tolist()
     batches = [[items[place] for place in order[at : at + size]] for at in range(0, len(order), size)]
     groups = [batches[at : at + steps] for at in range(0, len(batches), steps)]

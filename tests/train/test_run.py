@@ -148,6 +148,7 @@ GROWTH = """
 import gc, sys, threading
 from pathlib import Path
 import torch
+from transformers import PreTrainedModel
 from tests.train import tiny
 from trainer.config import RunConfig
 from trainer.train.memory import resident_bytes
@@ -169,7 +170,7 @@ for count in range(10):
     thread.join()
     taken.append(resident_bytes())
 assert all((folder / f"run{count}" / "training_loss.png").exists() for count in range(10))
-alive = [each for each in gc.get_objects() if isinstance(each, torch.nn.Module)]
+alive = [each for each in gc.get_objects() if isinstance(each, PreTrainedModel)]
 print(taken[1], taken[9], len(alive))
 """
 
