@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +15,8 @@ from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
 from webui.tabs.runs import RunsDrawer
 
+# The language menu still says English when a page has just been loaded; the script knows better. It is the last input.
+IN_ITS_LANGUAGE = "(...given) => [...given.slice(0, -1), window.tuneboard.language()]"
 # Pages keep a connection open; the end does not wait for them longer than this.
 GRACE_S = 1
 
@@ -20,14 +24,16 @@ GRACE_S = 1
 def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
     """The page over a workspace: top bar, tabs, drawer. `hub` is the hub that is chosen at first."""
     page: gr.Blocks = gr.Blocks(title="TuneBoard", analytics_enabled=False, fill_width=True)
+    loaded = partial(page.load, js=IN_ITS_LANGUAGE)
     with page:
         bar = top.build(hub)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
                 panel = train.build(page, workspace, bar)
+                panel.attach(loaded)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
-        talk.attach(page.load, talking.select)
+        talk.attach(loaded, talking.select)
         drawer = RunsDrawer(workspace.jobs, bar)
         drawer.open_in(panel, tabs)
         for asked in (panel.head.select, drawer.chat):

@@ -11,10 +11,12 @@ from trainer.config import RunConfig, read_file, require_training, write_yaml
 from trainer.dataset import templates
 from trainer.dataset.doctor import Page, Totals
 from trainer.dataset.info import load_info
-from trainer.errors import UserError, problems_of
+from trainer.errors import UserError, UserErrors, problems_of
+from trainer.jobs.job import Job
 from trainer.jobs.place import PROPOSED, locate_data, model_folder
 from trainer.jobs.sight import Sight
 from trainer.jobs.workspace import Workspace
+from trainer.model import catalog
 from webui import form
 from webui.outlook import Look, Outlook
 
@@ -78,7 +80,25 @@ class Desk:
 
     def start(self, values: Mapping[str, Any], token: str) -> Outcome:
         """Submits the run; its job. The same token gives the same job."""
-        return _try(lambda: self.workspace.jobs.submit(form.read(values), token))
+
+        def submit() -> Job:
+            config = form.read(values)
+            self._check(config, values)
+            return self.workspace.jobs.submit(config, token)
+
+        return _try(submit)
+
+    def _check(self, config: RunConfig, values: Mapping[str, Any]) -> None:
+        """Raises UserErrors for a model and for data that a run would fail on at once."""
+        require_training(config)
+        problem = self._outlook.look(values).problem
+        problems = [problem] if problem else []
+        try:
+            catalog.find_place(config.model.model_name_or_path, config.model.hub)
+        except UserError as error:
+            problems += problems_of(error)
+        if problems:
+            raise UserErrors(problems)
 
     def preview(self, values: Mapping[str, Any], page: int) -> Outcome:
         """A page of rows and, unless there are very many, counts over all of them; else None in their place."""

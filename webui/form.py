@@ -138,7 +138,9 @@ def _fields() -> list[tuple[str, OptionInfo]]:
 def proposed(model: str, method: str, preset: str = "balanced") -> Values:
     """What the page proposes for a model of the catalogue (or `CUSTOM`), a method and a preset."""
     found: Values = {name: info.form_default for name, info in _fields()}
+    entry = catalog.find(model)
     found |= {"learn_prompts": FIRST_QUESTIONS, "finetuning_type": method, "model_name_or_path": model}
+    found["template"] = entry.template if entry else ""
     found |= _known(catalog.proposals(model, method))
     found |= _known(catalog.presets(model, method).get(preset, {}))
     values = {name: show(info, found[name]) for name, info in _fields()}
@@ -208,6 +210,11 @@ def fill(values: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[st
             new[name] = after[name]
         elif not same(name, values[name], after[name]):
             kept.append(name)
+    if after["model_name_or_path"] != before["model_name_or_path"]:
+        # The template follows the model, and checkpoints belong to one.
+        new |= {"template": after["template"], "adapter_name_or_path": []}
+    if after["finetuning_type"] != before["finetuning_type"]:
+        new["adapter_name_or_path"] = []
     return Filling(new, kept)
 
 

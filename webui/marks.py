@@ -135,6 +135,8 @@ def _about(seconds: float, lang: str) -> str:
 
 
 def command(text: str, lang: str) -> str:
-    """The command with a button that copies it."""
+    """The command with buttons that copy it and put it away."""
     copy = f'<button type="button" class="tb-button" data-do="copy">{escape(say("train.copy", lang))}</button>'
-    return f'<div class="command"><pre tabindex="0">{escape(text)}</pre>{copy}</div>'
+    close = escape(say("train.dismiss", lang))
+    dismiss = f'<button type="button" class="tb-button" data-do="dismiss" aria-label="{close}" title="{close}">×</button>'
+    return f'<div class="command"><pre tabindex="0">{escape(text)}</pre><span>{copy}{dismiss}</span></div>'

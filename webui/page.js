@@ -45,8 +45,7 @@
   const keyOfText = (keys, text) => keys.find((key) => languages.some((lang) => texts[lang][key] === text));
 
   const ATTRIBUTES = ["placeholder", "aria-label", "title"];
-  const translateWithin = (element) => {
-    const keys = keysOf(element.id);
+  const translateWithin = (element, keys = keysOf(element.id)) => {
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const text = node.nodeValue.trim();
@@ -73,7 +72,9 @@
     if (text && element.textContent !== text) element.textContent = text;
   };
   const translate = () => {
-    document.querySelectorAll("[id^='say-'],[id^='o-']").forEach(translateWithin);
+    document.querySelectorAll("[id^='say-'],[id^='o-']").forEach((element) => translateWithin(element));
+    // Gradio draws every tab's name a second time, without an id, to measure it.
+    document.querySelectorAll("#tabs > .tab-wrapper").forEach((element) => translateWithin(element, keysOf("say-page-tab")));
     document.querySelectorAll("[id^='o-']").forEach(hintWithin);
     document.querySelectorAll("[data-say]").forEach(translateTagged);
     for (const attribute of ATTRIBUTES) {
@@ -243,7 +244,7 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
   const copy = async (button) => {
-    const source = button.parentElement.querySelector("pre");
+    const source = button.closest(".command").querySelector("pre");
     try {
       await navigator.clipboard.writeText(source.textContent);
     } catch {
@@ -290,6 +291,8 @@
     if (target.closest("[data-do='copy']")) copy(target.closest("[data-do='copy']"));
     const tool = target.closest("#say-train-preview, #say-train-command, #say-train-save");
     if (tool) busy(tool.id);
+    const command = document.querySelector("#said .command");
+    if (command && (tool || target.closest("[data-do='dismiss']"))) setClass(command, "tb-hidden", !tool);
     const go = target.closest("[data-go]");
     if (go) { closeSearch(); goTo(go.dataset.go); } else if (!target.closest("#search")) closeSearch();
     const reset = target.closest("[data-mark='reset']");
@@ -299,6 +302,10 @@
       busy("say-train-preview");
       window.tuneboard.turn(Number(turn.dataset.turn));
     }
+  });
+  // Typing into a menu looks for another choice: what stands there now would only be in the way.
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches("input[role='combobox']")) requestAnimationFrame(() => event.target.select());
   });
   document.addEventListener("input", (event) => { if (event.target.id === "find") search(event.target); });
   document.addEventListener("keydown", (event) => { if (event.target.closest("#search")) walkSearch(event); });

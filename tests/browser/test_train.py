@@ -163,7 +163,7 @@ def test_no_english_is_left_and_nothing_sticks_out(open_page: Open, lang: str, w
 
     # Another language is one choice away, keeps what was typed, and is remembered.
     fill(page, "identity_name", "Luojia")
-    page.click("#language input")
+    page.click("#say-page-language input")
     page.get_by_role("option", name="日本語").click()
     wait_for_text(page, "#say-train-start", "学習を開始")
     page.wait_for_function(f"() => ({LEFTOVERS})().length === 0")

@@ -69,6 +69,13 @@ def test_a_folder_in_use_is_refused_beside_its_control(desk: Desk, workspace: Wo
     assert [(each.field, each.code) for each in again.problems] == [("output_dir", "folder_in_use")]
 
 
+def test_a_start_that_must_fail_is_refused_with_every_reason(desk: Desk, workspace: Workspace) -> None:
+    values = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": "/nowhere/model", "dataset": ["nothing"]}
+    outcome = desk.start(values, "a")
+    assert [each.field for each in outcome.problems] == ["dataset", "model_name_or_path"]
+    assert workspace.jobs.list() == []
+
+
 @pytest.mark.parametrize("name", ["../out", "/etc/out", "a/../../b", "a\nb"])
 def test_no_name_leads_out_of_the_saves(desk: Desk, workspace: Workspace, name: str) -> None:
     outcome = desk.start({**OPEN, "output_dir": name}, "a")

@@ -122,13 +122,13 @@ def resolve(name_or_path: str, hub: str) -> Path:
     A model that is not on this machine is downloaded from `hub` ("huggingface" or "modelscope"), which can take long.
     Raises UserError for an unknown name, a folder that is not a whole model, and a model that cannot be fetched.
     """
-    place = _place(name_or_path, hub)
+    place = find_place(name_or_path, hub)
     return place if isinstance(place, Path) else _fetch(place, hub)
 
 
 def resolve_here(name_or_path: str, hub: str) -> Path:
     """The same without a download. Raises UserError, too, for a model that is not on this machine yet."""
-    place = _place(name_or_path, hub)
+    place = find_place(name_or_path, hub)
     if isinstance(place, Path):
         return place
     try:
@@ -137,8 +137,11 @@ def resolve_here(name_or_path: str, hub: str) -> Path:
         raise UserError("model_not_here", field="model_name_or_path", name=place) from None
 
 
-def _place(name_or_path: str, hub: str) -> Path | str:
-    """The folder that is meant, or the id on `hub`."""
+def find_place(name_or_path: str, hub: str) -> Path | str:
+    """The folder that is meant, or the id on `hub`; nothing is downloaded or read beyond config.json and the index.
+
+    Raises UserError for an unknown name and for a folder that is not a whole model.
+    """
     wanted = name_or_path.strip()
     if not wanted:
         raise UserError("no_model", field="model_name_or_path")

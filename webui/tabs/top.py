@@ -41,7 +41,7 @@ def build(hub: str) -> Top:
         runs = gr.Button(say("page.runs"), elem_id="say-page-runs", size="sm", scale=0)
         language = gr.Dropdown(
             [(name, lang) for lang, name in LANGUAGES.items()], value="en", show_label=False, container=False,
-            filterable=False, elem_id="language", scale=0, label=say("page.language"),
+            filterable=False, elem_id="say-page-language", scale=0, label=say("page.language"),
         )  # fmt: skip
     with gr.Row(elem_id="top"):
         known = options()
@@ -61,8 +61,9 @@ def build(hub: str) -> Top:
 
 
 def model_choices(lang: str) -> list[tuple[str, str]]:
-    """Labels and values of the model menu."""
-    return [(each.name, each.name) for each in catalog.entries()] + [(say("page.custom_model", lang), CUSTOM)]
+    """Labels and values of the model menu: the built-in one, a path of one's own, then the catalogue."""
+    first, *others = [(each.name, each.name) for each in catalog.entries()]
+    return [first, (say("page.custom_model", lang), CUSTOM), *others]
 
 
 def _brand() -> str:

@@ -56,7 +56,6 @@ def build(page: gr.Blocks, workspace: Workspace, top: Top) -> RunPanel:
             made, parts = _decide(values)
         with gr.Column(elem_id="happens", scale=6, min_width=320):
             panel = RunPanel(workspace.jobs, top.language)
-    panel.attach(page.load)
     _Wiring(Desk(workspace), top, panel, fields | made, parts).listen(page)
     return panel
 
@@ -149,8 +148,10 @@ class _Wiring:
         top, parts = self.top, self.parts
         assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
         every_change = [field.change for field in [*self.fields, parts.preset]]
-        gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
+        gr.on([*every_change, top.language.change, self.proposals.change], self._assess, self.common,
               assessed, trigger_mode="always_last", **QUIET)  # fmt: skip
+        page.load(self._assess, self.common, assessed,
+                  js="(lang, ...given) => [window.tuneboard.language(), ...given]", **QUIET)  # fmt: skip
         page.load(None, [self.by_name["output_dir"]], [self.by_name["output_dir"]], js="(name) => name || window.tuneboard.runName()")
         for event in (top.language.change, *(self.by_name[name].change for name in SEEN)):
             event(self._turn_again, [parts.page, *self.common], parts.preview, trigger_mode="always_last", **QUIET)
