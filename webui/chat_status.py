@@ -48,7 +48,7 @@ def status_html(status: Status, lang: str) -> str:
     loaded = status.loaded
     if loaded:
         facts = [
-            f"{loaded.device} · {loaded.dtype}",
+            f"{loaded.device.upper()} · {loaded.dtype}",
             say("chat.context", lang, count=count(loaded.context, lang)),
             *facts,
         ]

@@ -209,4 +209,6 @@ def _label(name: str, lang: str) -> str:
 def _value(value: Any, lang: str) -> str:
     if isinstance(value, (tuple, list)):
         value = ", ".join(str(each) for each in value)
+    if isinstance(value, float):
+        value = number(value)
     return say("runs.unset", lang) if value in (None, "") else str(value)

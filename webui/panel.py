@@ -15,6 +15,8 @@ from webui.words import clock, count
 
 LIVE = ("starting", "running", "stopping")
 RESUMABLE = ("stopped", "failed", "interrupted")
+# While steps are done, the bar says so better than a sentence.
+_STEPS = "phase_training"
 
 
 class Waiting(NamedTuple):
@@ -185,7 +187,7 @@ def _sentence(scene: Scene, lang: str) -> str:
         key = "said.interrupted" if saved else "said.interrupted_early"
         return f"<p>{text(key, lang, step=count(saved.step if saved else 0, lang))}</p>"
     phase = scene.story.phase
-    if phase and state in ("starting", "running"):
+    if phase and (state == "starting" or (state == "running" and phase.code != _STEPS)):
         return f"<p>{escape(spoken(phase.code, phase.values, lang).text)}</p>"
     if state in ("queued", "starting", "stopping"):
         return f"<p>{text(f'said.{state}', lang)}</p>"
