@@ -23,7 +23,6 @@ from transformers.utils import logging
 from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
 
-
 # Without any of these some families make up a tokenizer that knows no word.
 VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 
