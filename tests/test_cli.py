@@ -104,6 +104,16 @@ def test_a_run_is_trained_with_its_progress_in_plain_lines(
     assert {p.name for p in folder.path.iterdir()} == {"config.yaml", "events.jsonl", "log.txt"}
 
 
+def test_the_hub_of_the_environment_holds_unless_a_flag_names_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USE_MODELSCOPE_HUB", "1")
+    assert cli.main(["train", *LEAST, "output_dir=saves/x/lora/a"], FakeRun()) == 0
+    assert cli.main(["train", *LEAST, "output_dir=saves/x/lora/b", "hub=huggingface"], FakeRun()) == 0
+    assert "hub: modelscope" in (here / "saves/x/lora/a/config.yaml").read_text()
+    assert "hub:" not in (here / "saves/x/lora/b/config.yaml").read_text()
+
+
 def test_the_settings_of_a_run_repeat_it(here: Path) -> None:
     run = FakeRun()
     words = ["train", *LEAST, "output_dir=first", "lora_rank=4", "overwrite_output_dir=true"]

@@ -91,7 +91,7 @@ def train(words: Sequence[str], run: Run = run_stage) -> int:
     """One run in this process. Raises UserError for settings and folders that cannot be used."""
     if not words:
         raise UserError("train_what")
-    config = RunConfig.from_flat(read_flags(words))
+    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(words)})
     require_usable(config, Path.cwd())
     folder = _folder(config)
     claim(folder)
@@ -185,7 +185,7 @@ def chat(words: Sequence[str]) -> int:
             switches.add(word)
         else:
             others.append(word)
-    config = RunConfig.from_flat(read_flags(others))
+    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)})
     if not config.model.model_name_or_path:
         raise UserError("no_model", field="model_name_or_path")
     from trainer.chat.terminal import run_chat
