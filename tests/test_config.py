@@ -368,3 +368,8 @@ def test_checkpoints_are_sorted_by_step(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "checkpoint-5").write_text("a file")
     assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["checkpoint-20", "checkpoint-100"]
+
+
+@pytest.mark.parametrize("said", [{}, {"packing": True}, {"packing": False}])
+def test_neat_packing_packs_whatever_packing_says(said: dict[str, bool]) -> None:
+    assert RunConfig.from_flat({**said, "neat_packing": "true"}).data.packing

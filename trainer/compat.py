@@ -6,7 +6,7 @@ only with the value that switches it off. Source: the option tables of LLaMA-Fac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 TRUE = ("true", "yes", "on", "1")
@@ -136,6 +136,11 @@ OWN = {
     "dataset_num_proc": "preprocessing_num_workers",
     "peft_config": "finetuning_type",
 }
+
+
+def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`neat_packing` switches packing on whatever `packing` itself says, so the two never contradict each other."""
+    return {**mapping, "packing": True} if is_true(mapping.get("neat_packing")) else mapping
 
 
 def translate(name: str, value: Any) -> dict[str, Any] | None:

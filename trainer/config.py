@@ -53,7 +53,7 @@ class RunConfig:
         range, options that contradict each other, and options of other programs that cannot be used here.
         """
         reader = _Reader()
-        for name, value in mapping.items():
+        for name, value in compat.settle(mapping).items():
             reader.take(str(name), value)
         config = cls(
             **{section: kind(**reader.sections[section]) for section, kind in SECTIONS.items()},
@@ -137,16 +137,18 @@ class _Reader:
             self._harmless.append(name)
 
     def _set(self, name: str, value: Any, origin: str) -> None:
-        before = self._origin.setdefault(name, origin)
-        if before != origin:
-            self._problem(name, "option_twice", name=before, other=origin)
-            return
         info = options()[name]
         try:
-            self.sections[info.section][name] = checked(info, value)
+            read = checked(info, value)
         except UserError as error:
             self.wrong.add(name)
             self.problems.append(error)
+            return
+        before = self._origin.setdefault(name, origin)
+        if before != origin and self.sections[info.section][name] != read:
+            self._problem(name, "option_twice", name=before, other=origin)
+            return
+        self.sections[info.section][name] = read
 
     def _argument(self, name: str, value: Any) -> None:
         if name in compat.OWN:
