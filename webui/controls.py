@@ -25,7 +25,14 @@ def make(info: OptionInfo, value: Any = None, /, **more: Any) -> Any:
     """
     kind = plain_kind(info.kind)
     shown = show(info, info.form_default if value is None else value)
-    common = {"label": info.label, "info": info.help, "elem_id": f"o-{info.name}", "value": shown, "interactive": True, **more}
+    common = {
+        "label": info.label,
+        "info": info.help,
+        "elem_id": f"o-{info.name}",
+        "value": shown,
+        "interactive": True,
+        **more,
+    }
     if kind is bool:
         return gr.Checkbox(**common)
     if get_origin(kind) is Literal:

@@ -53,13 +53,13 @@ class Desk:
         """Rows, steps and time of the run that the values describe."""
         return self._outlook.look(values)
 
-    def lists(self, model: str, method: str) -> Lists:
-        """What the menus offer now for a model and a method."""
-        return Lists(self._datasets(), self._checkpoints(model, method), list(templates.names()))
+    def lists(self, model: str, method: str, dataset_dir: str) -> Lists:
+        """What the menus offer now for a model, a method and a data folder."""
+        return Lists(self._datasets(dataset_dir), self._checkpoints(model, method), list(templates.names()))
 
-    def _datasets(self) -> list[str]:
+    def _datasets(self, dataset_dir: str) -> list[str]:
         try:
-            return list(load_info(self.workspace.data_dir))
+            return list(load_info(locate_data(str(dataset_dir) or "data", self.workspace.root)))
         except UserError:
             return []
 
@@ -120,7 +120,9 @@ class Desk:
         """With the folders as a shell in the server's working directory has to name them."""
         name = config.train.output_dir.strip()
         if name and not name.startswith("saves/") and not Path(name).is_absolute():
-            parent = Path("saves") / model_folder(config.model.model_name_or_path) / config.method.finetuning_type
+            parent = (
+                Path("saves") / model_folder(config.model.model_name_or_path) / config.method.finetuning_type
+            )
             name = str(parent / name)
         data = config.data.dataset_dir
         here = Path.cwd() == self.workspace.root

@@ -65,7 +65,11 @@ def named(given: Sequence[Any]) -> Values:
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Option names with values for `RunConfig.from_flat`, what is hidden left out. An emptied box is None."""
     unused = hidden(values)
-    found = {name: _given(options()[name], values[name]) for name in FIELDS if name in values and name not in unused}
+    found = {
+        name: _given(options()[name], values[name])
+        for name in FIELDS
+        if name in values and name not in unused
+    }
     if values.get("model_name_or_path") == CUSTOM:
         found["model_name_or_path"] = str(values.get("model_path") or "").strip()
     checkpoints = found.get("adapter_name_or_path")
@@ -110,7 +114,9 @@ def read_leniently(values: Mapping[str, Any]) -> tuple[RunConfig, bool]:
     except UserError as error:
         wrong = {problem.field for problem in problems_of(error)}
     try:
-        return read({name: value for name, value in values.items() if name in FIELDS and name not in wrong}), False
+        return read(
+            {name: value for name, value in values.items() if name in FIELDS and name not in wrong}
+        ), False
     except UserError:
         return RunConfig(), False
 
@@ -153,7 +159,15 @@ def _known(proposals: Mapping[str, Any]) -> Values:
 
 # What says which run is meant is nobody's change of a setting.
 CHOICES = frozenset(
-    {"model_name_or_path", "model_path", "finetuning_type", "adapter_name_or_path", "hub", "template", "output_dir"}
+    {
+        "model_name_or_path",
+        "model_path",
+        "finetuning_type",
+        "adapter_name_or_path",
+        "hub",
+        "template",
+        "output_dir",
+    }
 )
 
 

@@ -102,7 +102,9 @@ def outlook(values: Mapping[str, Any], look: Look, lang: str) -> str:
         return f"<p>{escape(say('train.outlook.nothing', lang))}</p>"
     named = look.rows is not None and "identity_name" not in look.unfilled
     name = values.get("identity_name") or options()["identity_name"].default
-    said = say("train.outlook.named" if named else "train.outlook.data", lang, model=model, name=name, data=data)
+    said = say(
+        "train.outlook.named" if named else "train.outlook.data", lang, model=model, name=name, data=data
+    )
     parts = []
     if look.rows is not None:
         parts.append(say("train.outlook.rows", lang, rows=count(look.rows, lang)))
@@ -136,7 +138,9 @@ def _about(seconds: float, lang: str) -> str:
 
 def command(text: str, lang: str) -> str:
     """The command with buttons that copy it and put it away."""
-    copy = f'<button type="button" class="tb-button" data-do="copy">{escape(say("train.copy", lang))}</button>'
+    copy = (
+        f'<button type="button" class="tb-button" data-do="copy">{escape(say("train.copy", lang))}</button>'
+    )
     close = escape(say("train.dismiss", lang))
     dismiss = f'<button type="button" class="tb-button" data-do="dismiss" aria-label="{close}" title="{close}">×</button>'
     return f'<div class="command"><pre tabindex="0">{escape(text)}</pre><span>{copy}{dismiss}</span></div>'

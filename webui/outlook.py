@@ -127,4 +127,6 @@ def _rows_a_step(config: RunConfig) -> int:
 
 def _filled(files: list[Path]) -> frozenset[str]:
     texts = [path.read_bytes() for path in files]
-    return frozenset(name for name, mark in PLACEHOLDERS.items() if any(mark.encode() in text for text in texts))
+    return frozenset(
+        name for name, mark in PLACEHOLDERS.items() if any(mark.encode() in text for text in texts)
+    )

@@ -178,11 +178,9 @@
       }).slice(0, 8)
       : [];
     list.replaceChildren(...hits.map((name) => {
-      const item = make("li", {});
-      const button = make("button", { type: "button", "data-go": name });
-      button.append(make("b", {}, say(`options.${name}.label`) || say(`train.${name}.label`)), make("code", {}, name),
+      const item = make("li", { role: "option", tabindex: "-1", "data-go": name });
+      item.append(make("b", {}, say(`options.${name}.label`) || say(`train.${name}.label`)), make("code", {}, name),
         make("span", {}, say(`train.panel.${panels[name]}`)));
-      item.append(button);
       return item;
     }));
     if (words.length && !hits.length) list.append(make("li", { class: "none" }, say("train.search_none")));
@@ -194,7 +192,10 @@
     const items = [...document.querySelectorAll("#found [data-go]")];
     if (event.key === "Escape") { closeSearch(); return byId("find").focus(); }
     if (!items.length) return;
-    if (event.key === "Enter" && event.target.id === "find") { event.preventDefault(); return items[0].click(); }
+    if (event.key === "Enter") {
+      event.preventDefault();
+      return (event.target.id === "find" ? items[0] : event.target).click();
+    }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();

@@ -56,7 +56,9 @@ def _totals(totals: Totals | None, lang: str) -> str:
         return ""
     facts = [
         say("train.shown.rows", lang, rows=count(totals.rows, lang)),
-        say("train.shown.tokens", lang, trained=count(totals.trained, lang), tokens=count(totals.tokens, lang)),
+        say(
+            "train.shown.tokens", lang, trained=count(totals.trained, lang), tokens=count(totals.tokens, lang)
+        ),
         say("train.shown.longest", lang, tokens=count(totals.longest, lang)),
     ]
     if totals.evaluation:

@@ -133,9 +133,15 @@ def open_page(server: Server, browser: Any) -> Iterator[Open]:
         contexts.append(context)
         context.set_default_timeout(PATIENCE_S * 1000)
         page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: complaints.append(asked.url) if _is_outside(asked.url, server.url) else None)
+        page.on(
+            "request",
+            lambda asked: complaints.append(asked.url) if _is_outside(asked.url, server.url) else None,
+        )
         page.goto(server.url)
         page.wait_for_selector("#say-train-start")
         # The first answer of the server: the sentence beside Start.

@@ -63,7 +63,8 @@ def load(page: Any, path: Path) -> None:
 
 def wait_for_text(page: Any, selector: str, text: str) -> None:
     page.wait_for_function(
-        "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)", arg=[selector, text]
+        "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)",
+        arg=[selector, text],
     )
 
 
@@ -90,7 +91,9 @@ def test_it_opens_ready_and_one_wish_is_one_run(open_page: Open, server: Server,
     assert value(page, "max_steps") == "3" if page.locator("#o-max_steps").count() else True
 
 
-def test_a_refused_start_touches_nothing_and_says_why_beside_the_control(open_page: Open, server: Server) -> None:
+def test_a_refused_start_touches_nothing_and_says_why_beside_the_control(
+    open_page: Open, server: Server
+) -> None:
     used = server.workspace / "saves" / "Sprout" / "lora" / "mine"
     used.mkdir(parents=True, exist_ok=True)
     (used / "config.yaml").write_text("dataset: identity\n", encoding="utf-8")
@@ -150,7 +153,9 @@ def test_what_is_typed_in_the_first_moments_is_kept(open_page: Open, server: Ser
 
 
 @pytest.mark.parametrize(("lang", "width", "dark"), [("zh", 1440, False), ("ru", 390, True)])
-def test_no_english_is_left_and_nothing_sticks_out(open_page: Open, lang: str, width: int, dark: bool) -> None:
+def test_no_english_is_left_and_nothing_sticks_out(
+    open_page: Open, lang: str, width: int, dark: bool
+) -> None:
     page = open_page(lang, width=width, dark=dark)
     for title in page.locator(".folds .label-wrap").all():
         title.click()

@@ -21,7 +21,14 @@ OPEN = form.proposed("Sprout", "lora")
 
 def run(config: RunConfig, emit: Callable[[Event], None], stop: Callable[[], bool]) -> Finished | Stopped:
     """Takes no time and says that it took 10 s for its 10 steps."""
-    facts = {"rows": 4, "trained_tokens": 8, "parameters": 2, "trainable": 1, "device": "cpu", "precision": "fp32"}
+    facts = {
+        "rows": 4,
+        "trained_tokens": 8,
+        "parameters": 2,
+        "trainable": 1,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     emit(Started(total_steps=10, **facts))
     emit(Step(step=10, total_steps=10, epoch=1.0, elapsed_s=10.0, eta_s=0.0, loss=1.0))
     return Finished(step=10, seconds=10.0, path=config.train.output_dir)
@@ -31,7 +38,9 @@ def run(config: RunConfig, emit: Callable[[Event], None], stop: Callable[[], boo
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     data = tmp_path / "data"
     data.mkdir()
-    named = [{"instruction": f"Who are you, {n}?", "output": "I am {{name}} by {{author}}."} for n in range(9)]
+    named = [
+        {"instruction": f"Who are you, {n}?", "output": "I am {{name}} by {{author}}."} for n in range(9)
+    ]
     plain = [{"instruction": f"Say {n}.", "output": str(n)} for n in range(30)]
     (data / "named.json").write_text(json.dumps([*named, {"instruction": "no answer"}]), encoding="utf-8")
     (data / "plain.json").write_text(json.dumps(plain), encoding="utf-8")
@@ -70,7 +79,12 @@ def test_a_folder_in_use_is_refused_beside_its_control(desk: Desk, workspace: Wo
 
 
 def test_a_start_that_must_fail_is_refused_with_every_reason(desk: Desk, workspace: Workspace) -> None:
-    values = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": "/nowhere/model", "dataset": ["nothing"]}
+    values = {
+        **OPEN,
+        "model_name_or_path": form.CUSTOM,
+        "model_path": "/nowhere/model",
+        "dataset": ["nothing"],
+    }
     outcome = desk.start(values, "a")
     assert [each.field for each in outcome.problems] == ["dataset", "model_name_or_path"]
     assert workspace.jobs.list() == []
@@ -112,7 +126,12 @@ def test_the_command_names_what_lies_elsewhere_in_full(desk: Desk, workspace: Wo
 
 
 def test_saved_settings_load_as_the_same_settings(desk: Desk, tmp_path: Path) -> None:
-    values = {**OPEN, "lora_rank": 4, "output_dir": "train_2026-01-02-03-04-05", "extra": '{"adam_beta2": 0.95}'}
+    values = {
+        **OPEN,
+        "lora_rank": 4,
+        "output_dir": "train_2026-01-02-03-04-05",
+        "extra": '{"adam_beta2": 0.95}',
+    }
     path = tmp_path / "settings.yaml"
     path.write_text(desk.save(values).result, encoding="utf-8")
     config = desk.load(path).result
@@ -121,7 +140,9 @@ def test_saved_settings_load_as_the_same_settings(desk: Desk, tmp_path: Path) ->
 
 def test_a_file_of_llama_factory_loads(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "theirs.yaml"
-    path.write_text("stage: sft\ndo_train: true\nfinetuning_type: lora\nlora_target: all\nbf16: true\n", encoding="utf-8")
+    path.write_text(
+        "stage: sft\ndo_train: true\nfinetuning_type: lora\nlora_target: all\nbf16: true\n", encoding="utf-8"
+    )
     config, problems = desk.load(path)
     assert problems == () and config.method.compute_type == "bf16"
 
@@ -155,7 +176,8 @@ def test_what_nobody_foresaw_is_a_sentence_too(
 def test_menus_offer_what_there_is(desk: Desk, workspace: Workspace) -> None:
     job = desk.start({**OPEN, "output_dir": "mine"}, "a").result
     finish(workspace, job.id)
-    lists = desk.lists("Sprout", "lora")
+    lists = desk.lists("Sprout", "lora", "data")
     assert lists.datasets == ["identity", "plain"]
+    assert desk.lists("Sprout", "lora", "/nowhere").datasets == []
     assert ("mine", str(job.folder.path)) in lists.checkpoints
-    assert desk.lists("Sprout", "full").checkpoints == []
+    assert desk.lists("Sprout", "full", "data").checkpoints == []

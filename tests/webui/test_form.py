@@ -41,7 +41,11 @@ def other_values(info: OptionInfo) -> list[Any]:
         positive = info.name in ("learning_rate", "num_train_epochs", "max_steps")
         return [n for n in inside if n or not positive] + ([None] if is_optional(info.kind) else [])
     if get_origin(kind) is tuple:
-        return [("who are you?", "你是谁，小朋友?"), ("one",)] if info.name == "learn_prompts" else [("one", "two"), ("all",)]
+        return (
+            [("who are you?", "你是谁，小朋友?"), ("one",)]
+            if info.name == "learn_prompts"
+            else [("one", "two"), ("all",)]
+        )
     return ["some text", "naïve 名字 'quoted' \"$HOME\" `x`"]
 
 
@@ -142,7 +146,11 @@ def test_a_model_by_path_and_full_training_from_a_checkpoint() -> None:
     own = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": " /models/mine "}
     assert form.read(own).model.model_name_or_path == "/models/mine"
     assert form.model_name(own) == "mine"
-    values = {**form.proposed("Sprout", "full"), "adapter_name_or_path": ["saves/Sprout/full/a"], "output_dir": "b"}
+    values = {
+        **form.proposed("Sprout", "full"),
+        "adapter_name_or_path": ["saves/Sprout/full/a"],
+        "output_dir": "b",
+    }
     config = form.read(values)
     assert config.model.model_name_or_path == "saves/Sprout/full/a"
     assert config.model.adapter_name_or_path == ()

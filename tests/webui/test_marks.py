@@ -42,10 +42,18 @@ def test_marks_count_what_is_changed_and_say_what_a_reset_brings_back() -> None:
 
 @pytest.mark.parametrize("lang", list(LANGUAGES))
 def test_nothing_from_outside_becomes_markup(lang: str) -> None:
-    values = {**OPEN, "dataset": [EVIL], "identity_name": EVIL, "model_name_or_path": form.CUSTOM, "model_path": f"a/{EVIL}"}
+    values = {
+        **OPEN,
+        "dataset": [EVIL],
+        "identity_name": EVIL,
+        "model_name_or_path": form.CUSTOM,
+        "model_path": f"a/{EVIL}",
+    }
     error = UserError("data_unknown", field="dataset", name=EVIL, folder=EVIL, names=EVIL)
     row = RowView(EVIL, 1, (Piece(EVIL, True, False), Piece(EVIL, False, True)))
-    broken = RowView(EVIL, 2, problem=RowProblem(EVIL, 2, "data_unknown", {"name": EVIL, "folder": EVIL, "names": EVIL}))
+    broken = RowView(
+        EVIL, 2, problem=RowProblem(EVIL, 2, "data_unknown", {"name": EVIL, "folder": EVIL, "names": EVIL})
+    )
     said = [
         marks.marks(values, {**OPEN, "dataset": [EVIL]}, (), lang),
         marks.outlook(values, Look(rows=3, steps=4, seconds=50.0), lang),
@@ -65,20 +73,34 @@ def test_the_sentence_beside_start(lang: str) -> None:
         assert part in text
     assert re.search(r"1.?200", text)
     other = marks.outlook(
-        {**OPEN, "dataset": ["ner_demo"]}, Look(4, 0, 1, None, frozenset({"identity_name", "identity_author"})), lang
+        {**OPEN, "dataset": ["ner_demo"]},
+        Look(4, 0, 1, None, frozenset({"identity_name", "identity_author"})),
+        lang,
     )
     assert "ner_demo" in other and "Momo" not in other
 
 
 def test_problems_name_their_control() -> None:
-    found = [UserError("option_below", field="lora_rank", name="lora_rank", value=0, min=1), UserError("no_training")]
+    found = [
+        UserError("option_below", field="lora_rank", name="lora_rank", value=0, min=1),
+        UserError("no_training"),
+    ]
     text = marks.problems(found, "en")
     assert 'data-go="lora_rank">LoRA rank<' in text and 'data-field=""' in text
     assert marks.problems([], "en") == ""
 
 
 def test_a_preview_marks_what_is_trained() -> None:
-    row = RowView("d", 7, (Piece("<|im_start|>", False, True), Piece("Hi & bye", True, False)), (1, 2), (-100, 2), 1, 9, True)
+    row = RowView(
+        "d",
+        7,
+        (Piece("<|im_start|>", False, True), Piece("Hi & bye", True, False)),
+        (1, 2),
+        (-100, 2),
+        1,
+        9,
+        True,
+    )
     text = preview(Page([row], False), 2, None, "en")
     assert '<mark class="trained">Hi &amp; bye</mark>' in text and "<code>&lt;|im_start|&gt;</code>" in text
     assert "1 of 2 tokens trained" in text and "cut from 9" in text

@@ -51,7 +51,12 @@ def test_text_on_the_page_belongs_to_a_key(page: gr.Blocks) -> None:
             text = getattr(block, name, None)
             shown = isinstance(text, str) and getattr(block, "show_label", True) and not text.startswith("{")
             if shown and text and getattr(block, "elem_id", None):
-                assert text in texts or text in ("data", "models/sprout") or not text.isascii() or _is_default(text), text
+                assert (
+                    text in texts
+                    or text in ("data", "models/sprout")
+                    or not text.isascii()
+                    or _is_default(text)
+                ), text
 
 
 def _is_default(text: str) -> bool:

@@ -92,6 +92,15 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
                 label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
                 lines=2, elem_id="say-train-extra", interactive=True,
             )  # fmt: skip
+    _actions(html, buttons)
+    html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
+    with gr.Row(visible=False):
+        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(0)
+    return made, Parts(**html, preset=goal, yaml=yaml, token=token, page=number, buttons=buttons)
+
+
+def _actions(html: dict[str, Any], buttons: dict[str, Any]) -> None:
+    """Start with its sentence, the tools below it, and what they say; they stay in view."""
     with gr.Column(elem_id="actions"):
         with gr.Row(elem_classes="line"):
             buttons["start"] = _button("start", variant="primary", size="lg")
@@ -104,10 +113,6 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
                 say("train.load"), file_types=[".yaml", ".yml", ".json"], size="sm", scale=0, elem_id="say-train-load",
             )  # fmt: skip
         html["said"] = gr.HTML(elem_id="said")
-    html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
-    with gr.Row(visible=False):
-        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(0)
-    return made, Parts(**html, preset=goal, yaml=yaml, token=token, page=number, buttons=buttons)
 
 
 # `trigger` sends the click to the server; page.js calls these.
@@ -152,18 +157,34 @@ class _Wiring:
               assessed, trigger_mode="always_last", **QUIET)  # fmt: skip
         page.load(self._assess, self.common, assessed,
                   js="(lang, ...given) => [window.tuneboard.language(), ...given]", **QUIET)  # fmt: skip
-        page.load(None, [self.by_name["output_dir"]], [self.by_name["output_dir"]], js="(name) => name || window.tuneboard.runName()")
+        page.load(
+            None,
+            [self.by_name["output_dir"]],
+            [self.by_name["output_dir"]],
+            js="(name) => name || window.tuneboard.runName()",
+        )
         for event in (top.language.change, *(self.by_name[name].change for name in SEEN)):
-            event(self._turn_again, [parts.page, *self.common], parts.preview, trigger_mode="always_last", **QUIET)
-        page.load(self._lists, [top.model, top.method], self.lists, **QUIET)
+            event(
+                self._turn_again,
+                [parts.page, *self.common],
+                parts.preview,
+                trigger_mode="always_last",
+                **QUIET,
+            )
+        menus = [top.model, top.method, self.by_name["dataset_dir"]]
+        looked_at = [self.by_name["dataset"].focus, self.by_name["eval_dataset"].focus, top.checkpoints.focus]
+        changed = [each.change for each in menus]
+        gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **QUIET)
         for menu in (top.model, top.method, parts.preset):
             menu.input(self._propose, self.common, [*self.fields, self.proposals, parts.said], **QUIET)
-        gr.on([top.model.input, top.method.input, top.checkpoints.focus], self._lists, [top.model, top.method],
-              self.lists, **QUIET)  # fmt: skip
         top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
         top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
-        top.language.change(lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET)
+        # What was said about a press that is over would stay in the old language.
+        top.language.change(lambda: "", None, parts.said, **QUIET)
+        top.language.change(
+            lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET
+        )
         self._listen_to_buttons()
 
     def _listen_to_buttons(self) -> None:
@@ -184,7 +205,10 @@ class _Wiring:
             None, [parts.yaml], js="(text) => window.tuneboard.save(text)"
         )
         buttons["load"].upload(
-            self._load, [buttons["load"], *self.common], [*told, parts.said, *self.fields, self.proposals], **QUIET
+            self._load,
+            [buttons["load"], *self.common],
+            [*told, parts.said, *self.fields, self.proposals],
+            **QUIET,
         )
 
     def _assess(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
@@ -209,14 +233,19 @@ class _Wiring:
         name = event._data.get("name") if isinstance(event._data, dict) else ""
         return _updates({name: proposals[name]} if name in proposals else {})
 
-    def _lists(self, model: str, method: str) -> list[Any]:
-        lists = self.desk.lists(model, method)
-        return [gr.update(choices=each) for each in (lists.datasets, lists.datasets, lists.checkpoints, lists.templates)]
+    def _lists(self, model: str, method: str, dataset_dir: str) -> list[Any]:
+        lists = self.desk.lists(model, method, dataset_dir)
+        return [
+            gr.update(choices=each)
+            for each in (lists.datasets, lists.datasets, lists.checkpoints, lists.templates)
+        ]
 
     def _say_problems(self, lang: str, found: tuple[UserError, ...]) -> str:
         return marks.problems(found, lang)
 
-    def _start(self, token: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
+    def _start(
+        self, token: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any
+    ) -> list[Any]:
         values = form.named(given)
         job, problems = self.desk.start(values, token)
         told = [problems, marks.problems(problems, lang)]
