@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
@@ -21,8 +22,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
     async def make() -> gr.Blocks:
         return build(workspace)
 
-    # Outside a running event loop Gradio makes loops of its own and leaves them unclosed (gradio/utils.py).
-    yield asyncio.run(make())
+    # Outside a running event loop Gradio makes loops of its own and leaves them unclosed (gradio/utils.py); this thread
+    # may be in one already, because Playwright's keeps running between browser tests.
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(asyncio.run, make()).result()
     workspace.close()
 
 
