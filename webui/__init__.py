@@ -33,6 +33,7 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
                 panel.attach(loaded)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
+        gr.HTML(top.foot(), elem_id="foot")
         talk.attach(loaded, talking.select)
         drawer = RunsDrawer(workspace.jobs, bar)
         drawer.open_in(panel, tabs)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import psutil
 
+from trainer import __version__
 from trainer.model import catalog
 from trainer.options import options
 from webui import controls
@@ -64,6 +66,13 @@ def model_choices(lang: str) -> list[tuple[str, str]]:
     """Labels and values of the model menu: the built-in one, a path of one's own, then the catalogue."""
     first, *others = [(each.name, each.name) for each in catalog.entries()]
     return [first, (say("page.custom_model", lang), CUSTOM), *others]
+
+
+def foot() -> str:
+    """The last line of the page: version, machine, and that nothing leaves it."""
+    memory = psutil.virtual_memory().total / 2**30
+    facts = f"TuneBoard {__version__} · {psutil.cpu_count()} × CPU · {memory:.0f} GB · "
+    return facts + tagged("page.private")
 
 
 def _brand() -> str:
