@@ -185,6 +185,8 @@ def require_usable(config: RunConfig, base: Path) -> None:
     except UserError as error:
         problems += problems_of(error)
     for name in ("dataset", "eval_dataset"):
+        if not getattr(config.data, name):
+            continue
         try:
             choose(locate_data(config.data.dataset_dir, base), getattr(config.data, name))
         except UserError as error:
