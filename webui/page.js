@@ -204,11 +204,11 @@
   };
 
   // ---- presses ---------------------------------------------------------------------------------------------------------
-  // A double click is one wish: presses within two seconds, and all while an answer is out, carry the same token.
+  // A double click is one wish: presses as close as those of one, and all while an answer is out, carry the same token.
   const pressed = { token: "", at: 0, out: false };
   const press = (given) => {
     const now = Date.now();
-    if (!pressed.out && now - pressed.at > 2000) {
+    if (!pressed.out && now - pressed.at > 600) {
       pressed.token = Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16)).join("");
     }
     pressed.at = now;
