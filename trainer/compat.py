@@ -44,6 +44,8 @@ HARMLESS = frozenset({
     "freeze_trainable_modules", "pref_beta", "pref_ftx", "pref_loss", "ref_model", "simpo_gamma", "dpo_label_smoothing",
     "loraplus_lr_embedding", "interleave_probs", "predict_with_generate", "ray_run_name", "ray_num_workers",
     "top_k", "num_beams", "repetition_penalty", "length_penalty", "skip_special_tokens",
+    # Said by files that train in bf16 without a GPU; the device is chosen here by what the machine has.
+    "use_cpu",
     "resources_per_worker", "placement_strategy", "asft_alpha", "eaft_alpha", "init_special_tokens",
 })  # fmt: skip
 
@@ -130,7 +132,6 @@ OWN = {
     "completion_only_loss": "train_on_prompt",
     "padding_free": "packing",
     "packing_strategy": "packing",
-    "use_cpu": "compute_type",
     "model_init_kwargs": "model_name_or_path",
     "chat_template_path": "template",
     "dataset_num_proc": "preprocessing_num_workers",
