@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.jobs.fake import FakeRun
+    from trainer.jobs.jobs import Jobs
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
@@ -12,3 +21,24 @@ os.environ.update(
     # Charts are drawn without a screen.
     MPLBACKEND="Agg",
 )
+
+
+@pytest.fixture
+def run() -> FakeRun:
+    """A run that trains nothing and does as it is told."""
+    from tests.jobs.fake import FakeRun
+
+    return FakeRun()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, run: FakeRun) -> Iterator[Jobs]:
+    """The queue of an empty workspace over `run`, closed at the end."""
+    from tests.jobs.fake import register_data
+    from trainer.jobs.jobs import Jobs
+
+    register_data(tmp_path)
+    made = Jobs(tmp_path, run=run)
+    yield made
+    run.gate.set()
+    made.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,6 @@ from trainer.events import EventLog, Failed, Finished, Started, Step
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.owner import owner_file
 from trainer.paths import RunFolder
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture
-def jobs(tmp_path: Path, run: FakeRun) -> Iterator[Jobs]:
-    register_data(tmp_path)
-    made = Jobs(tmp_path, run=run)
-    yield made
-    run.gate.set()
-    made.close()
 
 
 def code_of(call: object, *arguments: object, **named: object) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.jobs.fake import FakeRun, config, register_data, save_checkpoint, until, wait
+from tests.jobs.fake import FakeRun, config, save_checkpoint, until, wait
 from tests.webui.test_panel import Elements
 from trainer.errors import UserError
 from trainer.jobs.job import Job
@@ -15,20 +14,6 @@ from trainer.jobs.jobs import Jobs
 from webui.drawer import MOST_TICKED, Drawer, act, drawer_html
 from webui.i18n import LANGUAGES
 from webui.partner import TOP, Top, choices, partner, value_of
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture
-def jobs(tmp_path: Path, run: FakeRun) -> Iterator[Jobs]:
-    register_data(tmp_path)
-    made = Jobs(tmp_path, run=run)
-    yield made
-    run.gate.set()
-    made.close()
 
 
 def finished(jobs: Jobs, name: str, **values: object) -> Job:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.jobs.fake import FakeRun, config, mistake, register_data, until, wait
+from tests.jobs.fake import FakeRun, config, mistake, until, wait
 from trainer.jobs.jobs import Jobs
 from webui.watch import Look, View, act, log_html, look, show
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture
-def jobs(tmp_path: Path, run: FakeRun) -> Iterator[Jobs]:
-    register_data(tmp_path)
-    made = Jobs(tmp_path, run=run)
-    yield made
-    run.gate.set()
-    made.close()
 
 
 def see(jobs: Jobs, view: View, lang: str = "en") -> Look:
