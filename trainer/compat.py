@@ -33,16 +33,15 @@ HARMLESS = frozenset({
     "data_shared_file_system", "offload_folder", "use_kv_cache", "use_cache",
     "ddp_find_unused_parameters", "save_safetensors", "infer_backend",
     "use_reentrant_gc", "remove_unused_columns",
-    "include_tokens_per_second", "include_effective_tokens_per_second", "buffer_size",
+    "include_tokens_per_second", "include_effective_tokens_per_second",
     "logging_dir",
     "project", "trackio_space_id", "hub_private_repo", "swanlab_project", "swanlab_run_name", "swanlab_workspace",
-    "swanlab_mode", "double_quantization", "quantization_method", "image_max_pixels", "image_min_pixels",
-    "video_max_pixels", "video_min_pixels", "video_fps", "video_maxlen", "freeze_vision_tower",
+    "swanlab_mode", "double_quantization", "quantization_method", "freeze_vision_tower",
     "freeze_multi_modal_projector", "pissa_iter", "galore_rank", "galore_update_interval", "galore_scale",
     "galore_target", "apollo_rank", "apollo_update_interval", "apollo_scale", "apollo_target", "badam_mode",
     "badam_switch_mode", "badam_switch_interval", "badam_update_ratio", "freeze_trainable_layers",
     "freeze_trainable_modules", "pref_beta", "pref_ftx", "pref_loss", "ref_model", "simpo_gamma", "dpo_label_smoothing",
-    "loraplus_lr_embedding", "interleave_probs", "predict_with_generate", "ray_run_name", "ray_num_workers",
+    "loraplus_lr_embedding", "predict_with_generate", "ray_run_name", "ray_num_workers",
     "top_k", "num_beams", "repetition_penalty", "length_penalty", "skip_special_tokens",
     # Said by files that train in bf16 without a GPU; the device is chosen here by what the machine has.
     "use_cpu",
@@ -68,19 +67,17 @@ def _not_yet(*names: str) -> dict[str, Refusal]:
 
 REFUSED: dict[str, Refusal] = {
     **_not_yet(
-        "quantization_bit", "deepspeed", "fsdp", "fsdp_config", "streaming", "tokenized_path", "eval_on_each_dataset",
+        "quantization_bit", "deepspeed", "fsdp", "fsdp_config",
         "additional_target", "use_rslora", "use_dora", "pissa_init", "pissa_convert", "use_llama_pro", "use_galore",
         "use_apollo", "use_badam", "use_muon", "use_adam_mini", "use_dft_loss", "use_asft_loss", "use_eaft_loss",
         "early_stopping_steps", "resize_vocab", "add_tokens", "add_special_tokens", "new_special_tokens_config",
         "rope_scaling", "shift_attn", "mixture_of_depths", "use_unsloth", "use_unsloth_gc", "enable_liger_kernel",
         "upcast_layernorm", "upcast_lmhead_output", "train_from_scratch", "moe_aux_loss_coef", "use_swanlab",
-        "freeze_language_model", "freeze_extra_modules", "split_special_tokens", "tool_format", "default_system",
-        "preserve_thinking", "media_dir", "do_predict", "do_eval", "compute_accuracy", "fp8", "adapter_folder",
+        "freeze_language_model", "freeze_extra_modules", "split_special_tokens", "tool_format",
+        "do_predict", "do_eval", "compute_accuracy", "fp8", "adapter_folder",
         "use_v1_kernels", "disable_shuffling", "use_mca", "use_megatron_bridge", "use_hyper_parallel", "reward_model",
         "eval_num_beams",
     ),
-    "mix_strategy": Refusal(_NOT_YET, "Use concat.", lambda value: str(value) in ("concat", "None", "")),
-    "enable_thinking": Refusal(_NOT_YET, "Leave it out.", lambda value: value is None or is_true(value)),
     "ignore_pad_token_for_loss": Refusal(
         "padding is never trained here.", "Leave it out.", lambda value: value is None or is_true(value)
     ),

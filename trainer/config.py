@@ -6,7 +6,7 @@ import ast
 import difflib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -213,9 +213,44 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
         complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
+    _complain_of_data(config, complain)
     if config.method.finetuning_type == "full" and config.model.adapter_name_or_path:
         complain("adapter_name_or_path", "adapter_with_full")
     return found
+
+
+def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
+    """What mixing, streaming and pictures ask of each other."""
+    data = config.data
+    if data.interleave_probs:
+        if data.mix_strategy == "concat":
+            complain("interleave_probs", "probs_without_turns")
+        elif len(data.interleave_probs) != len(data.dataset):
+            count, datasets = len(data.interleave_probs), len(data.dataset)
+            complain("interleave_probs", "probs_count", count=count, datasets=datasets)
+        elif not _are_shares(data.interleave_probs):
+            complain("interleave_probs", "probs_wrong", value=", ".join(data.interleave_probs))
+    if data.streaming:
+        if config.train.max_steps <= 0:
+            complain("max_steps", "streaming_without_steps")
+        if data.max_samples is not None:
+            complain("max_samples", "streaming_excludes", name="max_samples")
+        if data.packing:
+            complain("packing", "streaming_excludes", name="packing")
+        if 0 < data.val_size < 1:
+            complain("val_size", "streaming_share", value=data.val_size)
+    for kind in ("image", "video"):
+        least, most = getattr(data, f"{kind}_min_pixels"), getattr(data, f"{kind}_max_pixels")
+        if least > most:
+            complain(f"{kind}_max_pixels", "pixels_crossed", kind=kind, least=least, most=most)
+
+
+def _are_shares(words: tuple[str, ...]) -> bool:
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return all(0 <= number < float("inf") for number in numbers) and sum(numbers) > 0
 
 
 def require_training(config: RunConfig) -> None:

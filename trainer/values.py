@@ -113,12 +113,18 @@ def _number(info: OptionInfo, kind: type, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise wrong
     try:
-        number = float(value)
+        number = float(_product(value))
     except ValueError:
         raise wrong from None
     if number != number or number in (float("inf"), float("-inf")) or (kind is int and number != int(number)):
         raise wrong
     return int(number) if kind is int else number
+
+
+def _product(value: int | float | str) -> int | float | str:
+    """LLaMA-Factory's files give an area as `768*768`."""
+    sides = value.split("*") if isinstance(value, str) else []
+    return float(sides[0]) * float(sides[1]) if len(sides) == 2 else value
 
 
 def _check_range(info: OptionInfo, number: float) -> None:

@@ -73,7 +73,7 @@ def _totals(totals: Totals | None, lang: str) -> str:
 def _row(row: RowView, lang: str) -> str:
     title = f"{escape(row.dataset)} · {_say('row', lang, number=count(row.number, lang))}"
     if row.problem is not None:
-        text, hint = say_sentence(row.problem.code, row.problem.values, lang)
+        text, hint = say_sentence(row.problem.code, row.problem.shown, lang)
         return f'<article><h4>{title}</h4><p class="wrong">{escape(f"{text} {hint}".strip())}</p></article>'
     facts = _say("of", lang, trained=count(row.trained, lang), tokens=count(len(row.input_ids), lang))
     if row.cut:

@@ -20,7 +20,7 @@ from tests.chat.tiny import CONTEXT, write_adapter, write_model
 from trainer.chat import memory
 from trainer.chat.engine import ChatEngine
 from trainer.chat.request import Chunk, Request, Turn
-from trainer.dataset.rows import message
+from trainer.dataset.conversation import message
 from trainer.errors import UserError
 from trainer.paths import MODELS
 

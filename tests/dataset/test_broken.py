@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.dataset import tokenizers as tk
+from trainer.dataset.conversation import RowProblem
 from trainer.dataset.info import load_info
 from trainer.dataset.load import Rows, load_rows
 from trainer.dataset.render import Renderer, render_all
-from trainer.dataset.rows import RowProblem, read_rows
+from trainer.dataset.rows import read_rows
 from trainer.errors import UserError
 from trainer.options import DataOptions
 

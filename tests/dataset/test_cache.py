@@ -9,8 +9,8 @@ import pytest
 
 from tests.dataset.tokenizers import own, talk, tokenizer
 from trainer.dataset import cache
+from trainer.dataset.conversation import Row
 from trainer.dataset.render import RenderedRows, Renderer, render_all
-from trainer.dataset.rows import Row
 from trainer.options import DataOptions
 
 CHATML = own("chatml")

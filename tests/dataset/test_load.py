@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from trainer.dataset.conversation import Conversation
 from trainer.dataset.info import choose, find_folder, load_info
 from trainer.dataset.load import load_rows
-from trainer.dataset.rows import Conversation
 from trainer.errors import UserError
 from trainer.options import DataOptions
 from trainer.paths import DATA

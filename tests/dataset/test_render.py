@@ -14,8 +14,8 @@ from transformers import AutoTokenizer
 from tests.dataset import tokenizers as tk
 from tests.dataset.tokenizers import dicts, talk, tokenizer
 from trainer.dataset.chat_template import Unusable
+from trainer.dataset.conversation import Conversation, Message, Row, Text, message
 from trainer.dataset.render import IGNORED, Rendered, Renderer, render_all
-from trainer.dataset.rows import Conversation, Message, Part, Row, message
 from trainer.dataset.templates import FAMILIES, OWN_ONLY, names
 from trainer.errors import UserError
 from trainer.options import DataOptions
@@ -237,7 +237,7 @@ def test_a_rows_own_word_on_what_is_trained() -> None:
 
 def test_parts_of_a_message_are_one_text() -> None:
     _, renderer = made(tk.own("chatml"))
-    parts = Message("user", (Part("Hel"), Part("lo")))
+    parts = Message("user", (Text("Hel"), Text("lo")))
     assert renderer.render(Conversation((parts, message("assistant", "x")))) == renderer.render(
         talk("Hello", "x")
     )

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
+from trainer.dataset.conversation import RowProblem
 from trainer.dataset.doctor import Page, Piece, RowView
-from trainer.dataset.rows import RowProblem
 from trainer.errors import UserError
 from trainer.options import options
 from webui import form, marks

@@ -10,7 +10,8 @@ from string import Formatter
 import pytest
 
 from trainer import compat
-from trainer.dataset.rows import _KINDS, RowProblem
+from trainer.dataset.conversation import RowProblem
+from trainer.dataset.rows import _KINDS
 from trainer.paths import REPOSITORY
 from webui.i18n import LANGUAGES, LOCALES, say_sentence
 from webui.phrases import FIELDS, phrase

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trainer.chat.generation import Draw, Progress, Row, generate
 from trainer.chat.request import Chunk, Request, Turn
 from trainer.chat.sides import Side
-from trainer.dataset.rows import Message, message
+from trainer.dataset.conversation import Message, message
 from trainer.errors import UserError
 
 # Questions answered at once in `answers`; more cost memory for keys and values.

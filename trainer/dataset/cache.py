@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.render import Rendered, RenderedRows, Renderer, render_all
-from trainer.dataset.rows import Row, RowProblem
 
 # Below this many rows, rendering takes less than a second: not worth a file.
 WORTHWHILE = 2_000

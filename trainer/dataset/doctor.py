@@ -13,9 +13,10 @@ from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.config import RunConfig
+from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.info import choose
 from trainer.dataset.load import load_rows, names_of
-from trainer.dataset.rows import Row, RowProblem, read_rows
+from trainer.dataset.rows import read_rows
 from trainer.options import DataOptions
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.info import DatasetInfo, choose
-from trainer.dataset.rows import Row, RowProblem, read_rows
+from trainer.dataset.rows import read_rows
 from trainer.errors import UserError
 from trainer.options import DataOptions
 

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens, special_tokens
+from trainer.dataset.conversation import Conversation, Message, Row, RowProblem
 from trainer.dataset.cut import Turn, keep
-from trainer.dataset.rows import Conversation, Message, Row, RowProblem
 from trainer.dataset.spans import Said, Span, ask, found_spans, marked_spans
 from trainer.dataset.templates import pick
 from trainer.errors import UserError

@@ -4,71 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
+from trainer.dataset.conversation import Conversation, Message, Role, Row, RowProblem, message
 from trainer.dataset.files import Broken, Item, read_items
 from trainer.dataset.info import DatasetInfo
-from trainer.errors import UserError, Values, tell
-
-Role = Literal["user", "assistant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a message's content."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What one side says. `train`: whether an answer is learned; it says nothing of a question."""
-
-    role: Role
-    parts: tuple[Part, ...]
-    train: bool = True
-
-    @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """Questions and answers in turn, the first a question, the last an answer. An empty `system` means none."""
-
-    messages: tuple[Message, ...]
-    system: str = ""
-
-
-class Row(NamedTuple):
-    """A usable row. `number` counts from 1: its place in a JSON list, or its line in a file of lines."""
-
-    dataset: str
-    number: int
-    conversation: Conversation
-
-
-@dataclass(frozen=True)
-class RowProblem:
-    """A row that cannot be used, and why: a sentence's code and its values."""
-
-    dataset: str
-    number: int
-    code: str
-    values: Values
-
-    @property
-    def text(self) -> str:
-        """The English sentence, which names dataset and row."""
-        return tell(self.code, {"dataset": self.dataset, "number": self.number, **self.values}).text
-
-
-def message(role: Role, text: str, train: bool = True) -> Message:
-    """A message that is only text."""
-    return Message(role, (Part(text),), train)
+from trainer.errors import UserError, Values
 
 
 def read_rows(

@@ -12,8 +12,8 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
+from trainer.dataset.conversation import message
 from trainer.dataset.render import Renderer
-from trainer.dataset.rows import message
 from trainer.events import Event, Sample
 from trainer.train.attention import switches, using
 
