@@ -126,6 +126,8 @@ class _Reader:
         if not isinstance(value, Mapping):
             return self._problem("extra", "extra_not_mapping", value=short(value))
         for name, each in value.items():
+            if not str(name).strip():
+                return self._problem("extra", "extra_not_mapping", value=short(value))
             self.take(str(name), each)
         return None
 

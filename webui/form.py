@@ -23,10 +23,12 @@ from webui.controls import show
 Values = dict[str, Any]
 CUSTOM = "Custom"
 # Panels of the Train tab that are folded up at first, in their order.
-FOLDED = ("rows", "lora", "memory", "saving", "evaluation", "learning", "advanced")
+FOLDED = ("rows", "lora", "memory", "saving", "evaluation", "learning", "multimodal", "advanced")
 SHOWN = ("top", "data", "basics", *FOLDED)
 # Seldom touched options of the data, which the page folds up.
-ROWS = ("dataset_dir", "max_samples")
+ROWS = (
+    "dataset_dir", "max_samples", "mix_strategy", "interleave_probs", "streaming", "buffer_size", "tokenized_path",
+)  # fmt: skip
 # The order of these panels is that of a person's decisions; elsewhere it is that of the declarations.
 ORDERED = {
     "data": ("dataset", "identity_name", "identity_author"),

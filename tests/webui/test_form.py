@@ -23,6 +23,11 @@ NEED_OTHERS = {
     "eval_strategy": {"val_size": 0.1},
     "load_best_model_at_end": {"val_size": 0.1, "eval_strategy": "epoch"},
     "finetuning_type": {},
+    "interleave_probs": {"mix_strategy": "interleave_under", "dataset": ["one", "two"]},
+    "mix_strategy": {},
+    "streaming": {"max_steps": 5},
+    "image_max_pixels": {"image_min_pixels": 1},
+    "video_max_pixels": {"video_min_pixels": 1},
 }
 
 
@@ -40,6 +45,8 @@ def other_values(info: OptionInfo) -> list[Any]:
         inside = [n for n in found if (low is None or n >= low) and (high is None or n <= high)]
         positive = info.name in ("learning_rate", "num_train_epochs", "max_steps")
         return [n for n in inside if n or not positive] + ([None] if is_optional(info.kind) else [])
+    if info.name == "interleave_probs":
+        return [("0.3", "0.7"), ("1", "0")]
     if get_origin(kind) is tuple:
         return (
             [("who are you?", "你是谁，小朋友?"), ("one",)]

@@ -35,7 +35,7 @@ def test_marks_count_what_is_changed_and_say_what_a_reset_brings_back() -> None:
     assert facts["changed"] == {
         "lora_rank": "16", "lora_alpha": "32", "optim": options()["optim"].default, "extra": "nothing",
     }  # fmt: skip
-    assert facts["hidden"] == ["identity_name"] and facts["folded"] == []
+    assert facts["hidden"] == ["identity_name", "interleave_probs"] and facts["folded"] == []
     full = read_marks(marks.marks({**OPEN, "finetuning_type": "full"}, OPEN, (), "en"))
     assert full["folded"] == ["lora"]
 
