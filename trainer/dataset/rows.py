@@ -50,7 +50,7 @@ class _Reader:
     def read(self, item: Item) -> Row | RowProblem:
         try:
             if isinstance(item.value, Broken):
-                raise _Bad("row_broken", column=item.value.column, reason=item.value.reason)
+                raise _Bad(item.value.code, **item.value.values)
             if not isinstance(item.value, dict):
                 raise _Bad("row_not_object", found=_kind(item.value))
             make = self._alpaca if self._info.formatting == "alpaca" else self._chat

@@ -10,27 +10,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from trainer.dataset.files.item import Broken, Item, Tell
 from trainer.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 
 
-class Broken(NamedTuple):
-    """A line that is not JSON; the column counts from 1."""
-
-    column: int
-    reason: str
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".xlsx")
 
 
-class Item(NamedTuple):
-    """`number` counts from 1: the place in a list, or the line of the file."""
+class FileFacts(NamedTuple):
+    """`kind`: json, jsonl, csv, tsv, parquet, arrow, txt or xlsx; `encoding`: UTF-8, UTF-8 with BOM, UTF-16 LE, UTF-16 BE,
+    GB18030 (empty for parquet, arrow and xlsx); `bytes`: of all files together; `files`: their names."""
 
-    number: int
-    value: Any | Broken
+    kind: str
+    encoding: str
+    bytes: int
+    files: tuple[str, ...]
 
 
-def read_items(path: Path) -> Iterator[Item]:
+def look_into(path: Path, whole: bool = False) -> FileFacts:
+    return FileFacts(path.suffix[1:], "UTF-8", path.stat().st_size, (path.name,))
+
+
+def read_text(path: Path, field: str = "dataset") -> str:
+    return _text(path)
+
+
+def read_items(path: Path, skip: int = 0, tell: Tell | None = None) -> Iterator[Item]:
     """What the file holds, one after another; a file with a line for each object is read as a stream.
 
     Raises UserError when it cannot be opened, is empty, is not UTF-8 (line and byte), or is broken as a whole.
@@ -48,7 +56,8 @@ def read_items(path: Path) -> Iterator[Item]:
     found = 0
     for item in _lines(path) if as_lines else _whole(path):
         found += 1
-        yield item
+        if found > skip:
+            yield item
     if not found:
         raise UserError("data_file_empty", field="dataset", path=str(path))
 
@@ -110,8 +119,8 @@ def _value(text: str) -> Any | Broken:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        return Broken(error.colno, error.msg)
+        return Broken("row_broken", {"column": error.colno, "reason": error.msg})
     except RecursionError:
-        return Broken(1, "nested too deep")
+        return Broken("row_broken", {"column": 1, "reason": "nested too deep"})
     except ValueError as error:
-        return Broken(1, str(error)[:80])
+        return Broken("row_broken", {"column": 1, "reason": str(error)[:80]})
