@@ -1,0 +1,167 @@
+"""Counts over the rows of a run: what is said of them, and how it is worked out from their lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainer.config import RunConfig
+from trainer.dataset.conversation import RowProblem
+
+if TYPE_CHECKING:
+    from trainer.dataset.duplicates import Overlap, Twins
+
+BINS = 24
+
+
+class Steps(NamedTuple):
+    """Optimiser steps on one device."""
+
+    per_epoch: int
+    total: int
+
+
+class Bin(NamedTuple):
+    """`rows` rows have at least `start` and less than `end` tokens."""
+
+    start: int
+    end: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Lengths in tokens before cutting, in bins of equal width; together the bins hold every row."""
+
+    bins: tuple[Bin, ...]
+    cutoff: int
+
+    @property
+    def rows(self) -> int:
+        """All rows of all bins."""
+        return sum(each.rows for each in self.bins)
+
+    @property
+    def beyond(self) -> int | None:
+        """The place of the bin that holds the cutoff; None where it lies right of all bins."""
+        return next((at for at, each in enumerate(self.bins) if each.start <= self.cutoff < each.end), None)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts over all rows of a run. Tokens are those of one epoch, after cutting; `longest` is before.
+
+    rows: rows that are trained. evaluation: rows held back or named for evaluation. dropped: rows that were read and
+    cannot be used, for whatever reason: `reasons` counts them by code, `problems` keeps the first of them.
+    cut: rows longer than the cutoff. answers_cut: rows of which a trained answer loses tokens.
+    endless: rows without a trained end-of-turn token (`endless_cut` of them because they were cut).
+    padding_saved: the share of all tokens that padded batches of this size, in random order, would be padding (0 to 1);
+    batches are flattened here where the model allows it, and do not pay it.
+    short: rows whose answers have one word at most. scripts: characters by script (see language.SCRIPTS).
+    folded: rows whose system prompt becomes a part of the first question. longest_dropped, shortest_dropped: tokens of
+    the rows of which the cutoff leaves nothing (0: there are none).
+    sampled: only the first rows were counted; `steps` is None then, unless max_steps says it.
+    """
+
+    rows: int
+    evaluation: int
+    problems: tuple[RowProblem, ...]
+    tokens: int
+    trained: int
+    longest: int
+    cut: int
+    steps: Steps | None
+    cutoff: int = 0
+    dropped: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    answers_cut: int = 0
+    histogram: Histogram = Histogram((), 0)
+    padding_saved: float = 0.0
+    duplicates: Twins | None = None
+    near_duplicates: Twins | None = None
+    overlap: Overlap | None = None
+    short: int = 0
+    scripts: Mapping[str, int] = field(default_factory=dict)
+    folded: int = 0
+    endless: int = 0
+    endless_cut: int = 0
+    shortest_dropped: int = 0
+    longest_dropped: int = 0
+    pictures: int = 0
+    packing: bool = False
+    template: str = ""
+    datasets: tuple[str, ...] = ()
+    sampled: bool = False
+
+    @property
+    def read(self) -> int:
+        """All rows, trained, evaluated or dropped."""
+        return self.rows + self.evaluation + self.dropped
+
+    @property
+    def dropped_share(self) -> float:
+        """The share of rows that were read and cannot be used, 0 to 1."""
+        return self.dropped / self.read if self.read else 0.0
+
+    @property
+    def answers_cut_share(self) -> float:
+        """The share of trained rows of which an answer loses tokens, 0 to 1."""
+        return self.answers_cut / self.rows if self.rows else 0.0
+
+
+def count_steps(rows: int, config: RunConfig) -> Steps:
+    """Steps for `rows` rows (with packing: places of packed rows), counted as transformers' trainer counts them."""
+    train = config.train
+    batches = math.ceil(rows / train.per_device_train_batch_size)
+    per_epoch = max(1, math.ceil(batches / train.gradient_accumulation_steps))
+    total = train.max_steps if train.max_steps > 0 else math.ceil(train.num_train_epochs * per_epoch)
+    return Steps(per_epoch, total)
+
+
+def make_histogram(lengths: Sequence[int], cutoff: int) -> Histogram:
+    """About 24 bins of a width that reads well (1, 2 or 5 times a power of ten), from 0 to the longest row."""
+    import numpy as np
+
+    if not len(lengths):
+        return Histogram((), cutoff)
+    width = _nice(int(max(lengths)) / BINS)
+    counts = np.bincount(np.asarray(lengths, dtype=np.int64) // width).tolist()
+    return Histogram(tuple(Bin(at * width, (at + 1) * width, rows) for at, rows in enumerate(counts)), cutoff)
+
+
+def _nice(width: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below `width`."""
+    power = 10 ** max(0, math.floor(math.log10(max(width, 1))))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= width)
+
+
+def padding_share(lengths: Sequence[int], batch: int) -> float:
+    """The share of padding in padded batches of `batch` rows, over all orders of the rows.
+
+    Exact: in a batch drawn at random the i-th shortest of n rows is the longest with the probability
+    C(i - 1, batch - 1) / C(n, batch).
+    """
+    import numpy as np
+
+    rows = np.sort(np.asarray(lengths, dtype=np.float64))
+    if not len(rows):
+        return 0.0
+    full, rest = divmod(len(rows), batch)
+    padded = full * batch * _expected_longest(rows, batch) if full else 0.0
+    if rest:
+        padded += rest * _expected_longest(rows, rest)
+    return float(1 - rows.sum() / padded)
+
+
+def _expected_longest(rows: Sequence[float], batch: int) -> float:
+    """The mean length of the longest of `batch` rows drawn from `rows` (sorted)."""
+    import numpy as np
+
+    ranks = np.arange(len(rows) + 1, dtype=np.float64)
+    # The probability that all rows of the batch are among the i shortest.
+    within = np.ones(len(rows) + 1)
+    for drawn in range(batch):
+        within *= np.maximum(ranks - drawn, 0) / (len(rows) - drawn)
+    return float(np.diff(within) @ np.asarray(rows))
