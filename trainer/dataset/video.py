@@ -121,6 +121,8 @@ def _container(media: Media) -> Iterator[tuple[Any, Any]]:
             stream = next(iter(container.streams.video), None)
             if stream is None:
                 raise Unusable("row_video_no_frames", file=file)
+            if stream.codec_context is None:  # what it is coded in stands in the part that is missing
+                raise Unusable("row_video_truncated", file=file)
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > MOST_PIXELS:
                 raise Unusable(
@@ -166,7 +168,7 @@ def _length(media: Media, container: Any, stream: Any) -> tuple[int, float]:
         raise Unusable("row_video_no_frames", file=called(media))
     if seconds and lasted and lasted < seconds * THERE - 1 / max(1, counted):
         raise Unusable("row_video_truncated", file=called(media))
-    rate = float(stream.average_rate or 0)
+    rate = float(stream.guessed_rate or 0)
     seconds = seconds or lasted or (counted / rate if rate else 0.0)
     if not seconds and counted > 1:
         raise Unusable("row_video_no_duration", file=called(media))

@@ -7,24 +7,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
 from transformers.configuration_utils import PretrainedConfig
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
+from transformers.processing_utils import ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
+from trainer.model.eyes import is_vision
 
 # Without any of these some families make up a tokenizer that knows no word.
 VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,32 @@ def choose_precision(compute_type: str) -> Precision:
 def load_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder. Raises UserError when it has none that can be read."""
     check_folder(path)
-    if not any(found for pattern in VOCABULARIES for found in path.glob(pattern)):
-        raise UserError("tokenizer_missing", path=str(path), reason="there is no tokenizer.json")
+    _require_vocabulary(path)
     try:
         return AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
     except Exception as error:  # a dozen kinds, by tokenizer family; the reason is in the text
         raise UserError("tokenizer_missing", path=str(path), reason=_first_line(error)) from error
+
+
+def load_processor(path: Path, trust: bool = False) -> ProcessorMixin | None:
+    """What turns pictures into a model's inputs, its tokenizer included; None for a model that does not see.
+
+    Raises UserError when the model sees and its processor is missing or broken.
+    """
+    check_folder(path)
+    if not is_vision(path):
+        return None
+    _require_vocabulary(path)
+    if not any((path / name).is_file() for name in PROCESSORS):
+        raise _no_processor(path, f"there is neither {PROCESSORS[0]} nor {PROCESSORS[1]}")
+    try:
+        processor = AutoProcessor.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
+    except Exception as error:  # as with tokenizers
+        raise _no_processor(path, _first_line(error).rstrip(".")) from error
+    # For a kind without a processor of its own transformers hands out the tokenizer alone, and says nothing.
+    if getattr(processor, "image_processor", None) is None or getattr(processor, "tokenizer", None) is None:
+        raise _no_processor(path, f"transformers finds only {type(processor).__name__}")
+    return cast(ProcessorMixin, processor)
 
 
 def load_model(
@@ -107,6 +136,15 @@ def load_model(
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
     _mend_generation(model)
     return model
+
+
+def _no_processor(path: Path, reason: str) -> UserError:
+    return UserError("processor_broken", field="model_name_or_path", path=str(path), reason=reason)
+
+
+def _require_vocabulary(path: Path) -> None:
+    if not any(found for pattern in VOCABULARIES for found in path.glob(pattern)):
+        raise UserError("tokenizer_missing", path=str(path), reason="there is no tokenizer.json")
 
 
 def _mend_generation(model: PreTrainedModel) -> None:
