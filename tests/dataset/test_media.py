@@ -201,10 +201,18 @@ def test_sixteen_bits_keep_their_greys(kind: str) -> None:
     _near(found[0], (0, 0, 0), 1)
     _near(found[1], (128, 128, 128), 1)
     _near(found[2], (255, 255, 255), 1)
-    real = Image.new("F", (2, 1))
-    real.putpixel((1, 0), 0.5)
-    floats = media.open_image(Media("image", data=written(real, "TIFF")))
-    assert [floats.getpixel((at, 0)) for at in range(2)] == [(0, 0, 0), (255, 255, 255)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"), [("F", (0, 0.5, 1)), ("F", (0, 128, 255)), ("I", (0, 128, 255)), ("F", (-9.0, 0, 9))]
+)
+def test_numbers_of_other_kinds_become_greys(mode: str, values: tuple[float, ...]) -> None:
+    deep = Image.new(mode, (3, 1))
+    for at, value in enumerate(values):
+        deep.putpixel((at, 0), value)
+    picture = media.open_image(Media("image", data=written(deep, "TIFF")))
+    for at, grey in enumerate((0, 128, 255)):
+        _near(picture.getpixel((at, 0)), (grey,) * 3, 1)
 
 
 def test_what_is_transparent_becomes_white() -> None:

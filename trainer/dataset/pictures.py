@@ -22,8 +22,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM
 # How files of these begin: what begins so and cannot be read is a broken picture, not something else.
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
+# What white is in deep greys: the first that no pixel passes, else the brightest pixel.
+LEVELS: dict[str, tuple[int, ...]] = {"I;16": (65_535,), "I": (255, 65_535), "F": (1, 255, 65_535)}
 TURNED = (5, 6, 7, 8)
 ORIENTATION = 0x0112
+MOST_CHUNKS = 100_000
 _TEXT = bytes({7, 8, 9, 10, 12, 13, 27} | set(range(0x20, 0x100)))
 
 
@@ -187,17 +190,16 @@ def _as_rgb(image: Any) -> Image.Image:
 
 
 def _eight_bits(image: Any) -> Image.Image:
-    """Pillow's own conversion of 16-bit greys cuts off at 255, which leaves a white page."""
+    """Pillow's own conversion of deep greys cuts off at 255, which leaves a white page."""
     picture: Image.Image = image
-    if not picture.mode.startswith(("I", "F")):
+    levels = next((levels for start, levels in LEVELS.items() if picture.mode.startswith(start)), None)
+    if levels is None:
         return picture
-    lowest, highest = picture.getextrema()
-    low, high = float(lowest), float(highest)  # type: ignore[arg-type]
-    if picture.mode.startswith("I") and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
+    low, high = (float(str(value)) for value in picture.getextrema())
+    top = next((level for level in levels if low >= 0 and high <= level), None)
+    low, high = (low, high) if top is None else (0.0, float(top))
     scale = 255 / (high - low) if high > low else 0.0
-    plain = picture.convert("F")
-    return plain.point(lambda value: value * scale - low * scale).convert("L")
+    return picture.convert("F").point(lambda value: value * scale - low * scale).convert("L")
 
 
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
@@ -234,8 +236,11 @@ def _late_exif(stream: IO[bytes]) -> bytes:
     place = stream.tell()
     try:
         stream.seek(8)
-        while len(head := stream.read(8)) == 8:
+        for _ in range(MOST_CHUNKS):
+            head = stream.read(8)
             length = int.from_bytes(head[:4], "big")
+            if len(head) < 8:
+                break
             if head[4:] == b"eXIf":
                 return stream.read(min(length, 1 << 20))
             stream.seek(length + 4, io.SEEK_CUR)
