@@ -11,7 +11,7 @@ import pytest
 
 from trainer import compat
 from trainer.dataset.conversation import RowProblem
-from trainer.dataset.rows import _KINDS
+from trainer.dataset.fields import KINDS
 from trainer.paths import REPOSITORY
 from webui.i18n import LANGUAGES, LOCALES, say_sentence
 from webui.phrases import FIELDS, phrase
@@ -45,7 +45,7 @@ def written() -> Iterator[str]:
 @pytest.mark.parametrize("lang", OTHERS)
 def test_every_phrase_is_known(lang: str) -> None:
     of_compat = [part for refusal in compat.REFUSED.values() for part in (refusal.reason, refusal.way)]
-    for text in [*of_compat, *refusals().values(), *written(), *_KINDS.values()]:
+    for text in [*of_compat, *refusals().values(), *written(), *KINDS.values()]:
         assert phrase(text, lang) != text, text
 
 
