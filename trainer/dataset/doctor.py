@@ -1,170 +1,114 @@
 """What will be trained, to look at before it is: rows as the model sees them, and counts.
 
 Needs a tokenizer, no model. The first page reads and renders its own rows only, so that it comes at once whatever the
-size of the file; counting everything is a call of its own.
+size of the file; counting everything is a call of its own, which keeps numbers and no rows.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
 
 from trainer.config import RunConfig
 from trainer.dataset.conversation import Row, RowProblem
+from trainer.dataset.entry import DatasetInfo, Hub
 from trainer.dataset.info import choose
-from trainer.dataset.load import load_rows, names_of
-from trainer.dataset.rows import read_rows
+from trainer.dataset.rows import Reading, read_rows
+from trainer.dataset.shelves import open_items
+from trainer.dataset.statistics import Steps, Totals, count_steps
+from trainer.dataset.views import Page, PictureView, Piece, RowView, view
 from trainer.options import DataOptions
 
-if TYPE_CHECKING:
-    from trainer.dataset.render import Renderer, Tokens
+__all__ = [
+    "Page",
+    "PictureView",
+    "Piece",
+    "RowView",
+    "Steps",
+    "Totals",
+    "count",
+    "count_steps",
+    "preview",
+]  # fmt: skip
+
+Tell = Callable[[int, int, int], None]
+Stop = Callable[[], bool]
 
 
-class Piece(NamedTuple):
-    """Text of neighbouring tokens that are alike. `special`: tokens such as the end of a turn."""
-
-    text: str
-    trained: bool
-    special: bool
-
-
-@dataclass(frozen=True)
-class RowView:
-    """One row. `input_ids` and `labels` are those of training; they and `pieces` are empty for a row with a problem.
-
-    `cut`: the row is longer than the cutoff by `length` less the number of its ids.
-    """
-
-    dataset: str
-    number: int
-    pieces: tuple[Piece, ...] = ()
-    input_ids: tuple[int, ...] = ()
-    labels: tuple[int, ...] = ()
-    trained: int = 0
-    length: int = 0
-    cut: bool = False
-    problem: RowProblem | None = None
-
-
-class Page(NamedTuple):
-    """Some rows in the order of the files, usable or not, and whether there are more after them."""
-
-    rows: list[RowView]
-    more: bool
-
-
-class Steps(NamedTuple):
-    """Optimiser steps on one device."""
-
-    per_epoch: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Counts over all rows. Tokens are those of one epoch, after cutting; `longest` is before.
-
-    `steps` is None with packing, where the lengths of the rows decide.
-    """
-
-    rows: int
-    evaluation: int
-    problems: tuple[RowProblem, ...]
-    tokens: int
-    trained: int
-    longest: int
-    cut: int
-    steps: Steps | None
-
-
-def preview(tokenizer: Any, data: DataOptions, page: int = 1, size: int = 10) -> Page:
+def preview(
+    tokenizer: Any,
+    data: DataOptions,
+    page: int = 1,
+    size: int = 10,
+    processor: Any = None,
+    hub: Hub = "huggingface",
+) -> Page:
     """Page `page` (from 1) of the rows that are read from `dataset`, `size` rows each.
 
-    Rows held back for evaluation are among them; drawing by `num_samples` is left out. Raises UserError as training
-    would: dataset not registered, file that cannot be read, template that does not fit.
+    Rows held back for evaluation are among them; drawing by `num_samples` and taking turns are left out. `processor`
+    is the model's own where it sees pictures. Raises UserError as training would: dataset not registered, file that
+    cannot be read, template that does not fit.
     """
     from trainer.dataset.render import Renderer
 
-    renderer = Renderer(tokenizer, data.template, data)
-    infos = choose(data.dataset_dir, data.dataset)
-    found = chain.from_iterable(read_rows(info, names_of(data), data.max_samples) for info in infos)
-    start = (page - 1) * size
-    rows = list(islice(found, start, start + size + 1))
-    return Page([_view(renderer, row) for row in rows[:size]], len(rows) > size)
+    renderer = Renderer(tokenizer, data.template, data, processor)
+    expander = _expander(processor, data)
+    rows = _window(choose(data.dataset_dir, data.dataset), data, hub, (page - 1) * size, size + 1)
+    return Page([view(renderer, row, expander) for row in rows[:size]], len(rows) > size)
 
 
-def count(tokenizer: Any, config: RunConfig) -> Totals:
-    """What training with this config would see, all rows rendered. Raises UserError where training would not start."""
-    from trainer.dataset.render import Renderer, render_all
+def count(
+    tokenizer: Any,
+    config: RunConfig,
+    processor: Any = None,
+    *,
+    sample: int | None = None,
+    tell: Tell | None = None,
+    stop: Stop | None = None,
+) -> Totals:
+    """What training with this config would see, all rows rendered; only numbers of them stay in memory.
 
-    data = config.data
-    renderer = Renderer(tokenizer, data.template, data)
-    rows = load_rows(data, config.train.seed)
-    train = render_all(renderer, rows.train)
-    held = render_all(renderer, rows.evaluation) if rows.evaluation else None
-    return Totals(
-        rows=len(train.rows),
-        evaluation=len(held.rows) if held else 0,
-        problems=(*rows.problems, *train.problems, *(held.problems if held else ())),
-        tokens=sum(len(row.input_ids) for row in train.rows),
-        trained=train.trained,
-        longest=train.longest,
-        cut=train.cut,
-        steps=None if data.packing else count_steps(len(train.rows), config),
-    )
+    With `sample` at most so many rows of each dataset are looked at, and `Totals.sampled` says whether there are more.
+    `tell(rows, bytes_done, bytes_total)` hears how far it is. When `stop()` is true the totals are those of the rows so
+    far, `sampled`. Raises UserError where training would not start because of an option or a
+    file; that no row can be used is in the totals, and a reason of `gate.holds`.
+    """
+    from trainer.dataset.counting import count_rows
 
-
-def count_steps(rows: int, config: RunConfig) -> Steps:
-    """Steps for `rows` rows without packing, counted as transformers' trainer counts them."""
-    train = config.train
-    batches = math.ceil(rows / train.per_device_train_batch_size)
-    per_epoch = max(1, math.ceil(batches / train.gradient_accumulation_steps))
-    total = train.max_steps if train.max_steps > 0 else math.ceil(train.num_train_epochs * per_epoch)
-    return Steps(per_epoch, total)
+    return count_rows(tokenizer, config, processor, sample=sample, tell=tell, stop=stop)
 
 
-def _view(renderer: Renderer, row: Row | RowProblem) -> RowView:
-    from trainer.dataset.chat_template import Unusable
+def _expander(processor: Any, data: DataOptions) -> Any:
+    if processor is None:
+        return None
+    from trainer.dataset.expand import Expander
 
-    if isinstance(row, RowProblem):
-        return RowView(row.dataset, row.number, problem=row)
-    try:
-        tokens = renderer.explain(row.conversation)
-    except Unusable as unusable:
-        problem = RowProblem(row.dataset, row.number, unusable.code, unusable.values)
-        return RowView(row.dataset, row.number, problem=problem)
-    rendered = tokens.rendered
-    return RowView(
-        row.dataset,
-        row.number,
-        tuple(_pieces(tokens, renderer.special_ids)),
-        tuple(rendered.input_ids),
-        tuple(rendered.labels),
-        rendered.trained,
-        rendered.length,
-        rendered.cut,
-    )
+    return Expander(processor, data)
 
 
-def _pieces(tokens: Tokens, special_ids: frozenset[int]) -> Iterator[Piece]:
-    """The row's text in pieces; where something was cut out, a piece ends."""
-    text, offsets = tokens.text, tokens.offsets
-    kinds = [
-        (label >= 0, each in special_ids)
-        for each, label in zip(tokens.rendered.input_ids, tokens.rendered.labels, strict=True)
-    ]
-    breaks = [
-        place
-        for place in range(1, len(offsets))
-        if kinds[place] != kinds[place - 1] or offsets[place][0] > offsets[place - 1][1]
-    ]
-    at = 0
-    for first, end in pairwise((0, *breaks, len(offsets))):
-        start, stop = offsets[first][0], offsets[end - 1][1]
-        # Tokens that share a character (bytes of one sign) share its place in the text: it is shown once.
-        if shown := text[max(start, at) : stop]:
-            yield Piece(shown, *kinds[first])
-        at = stop
+def _window(
+    infos: Sequence[DatasetInfo], data: DataOptions, hub: Hub, start: int, count: int
+) -> list[Row | RowProblem]:
+    """`count` rows from position `start` (from 0) of the datasets together, usable or not.
+
+    Rows before `start` are passed over without being looked at; a dataset that ends before is counted.
+    """
+    reading = Reading.of(data, hub)
+    found: list[Row | RowProblem] = []
+    for info in infos:
+        limit = data.max_samples if info.num_samples is None else None
+        wanted = count - len(found) if limit is None else min(count - len(found), limit - start)
+        if wanted > 0:
+            found += islice(read_rows(info, reading, skip=start), wanted)
+        if len(found) == count:
+            break
+        start = 0 if found else start - _length(info, hub, limit)
+    return found
+
+
+def _length(info: DatasetInfo, hub: Hub, limit: int | None) -> int:
+    """How many rows a dataset gives, unusable ones among them."""
+    with closing(open_items(info, hub)) as items:
+        return sum(1 for _ in islice(items, limit))

@@ -123,7 +123,8 @@ def find_twins(numbers: Sequence[int], rows: Iterable[int], places: Places) -> T
     _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[inverse] != np.arange(len(given)))
     shown = tuple(
-        Twin(places[int(order[each])], places[int(order[first[inverse[each]]])]) for each in again[:MOST_SHOWN]
+        Twin(places[int(order[each])], places[int(order[first[inverse[each]]])])
+        for each in again[:MOST_SHOWN]
     )
     return Twins(len(again), shown, len(order))
 

@@ -11,7 +11,12 @@ from trainer.config import RunConfig
 from trainer.dataset.conversation import RowProblem
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from trainer.dataset.duplicates import Overlap, Twins
+
+    Numbers = Sequence[int] | NDArray[np.int64]
 
 BINS = 24
 
@@ -56,13 +61,15 @@ class Totals:
     rows: rows that are trained. evaluation: rows held back or named for evaluation. dropped: rows that were read and
     cannot be used, for whatever reason: `reasons` counts them by code, `problems` keeps the first of them.
     cut: rows longer than the cutoff. answers_cut: rows of which a trained answer loses tokens.
-    endless: rows without a trained end-of-turn token (`endless_cut` of them because they were cut).
+    whole: rows of which a trained answer keeps its end. endless: rows without a trained end-of-turn token;
+    `ending_template` is one with which there would be some, where a template is the reason ("": none is known).
     padding_saved: the share of all tokens that padded batches of this size, in random order, would be padding (0 to 1);
     batches are flattened here where the model allows it, and do not pay it.
-    short: rows whose answers have one word at most. scripts: characters by script (see language.SCRIPTS).
-    folded: rows whose system prompt becomes a part of the first question. longest_dropped, shortest_dropped: tokens of
-    the rows of which the cutoff leaves nothing (0: there are none).
-    sampled: only the first rows were counted; `steps` is None then, unless max_steps says it.
+    duplicates, near_duplicates: among the rows that are trained, each row of a file counted once. overlap: None without
+    evaluation rows. short: rows whose answers have one word at most. scripts: letters of all rows by script (see
+    language.SCRIPTS). folded: rows whose system prompt becomes a part of the first question. shortest: tokens of the
+    shortest row; shortest_dropped, longest_dropped: of the rows of which the cutoff leaves nothing (0: there are none).
+    sampled: only the first rows were counted; `steps` is None then.
     """
 
     rows: int
@@ -85,11 +92,14 @@ class Totals:
     short: int = 0
     scripts: Mapping[str, int] = field(default_factory=dict)
     folded: int = 0
+    whole: int = 0
     endless: int = 0
-    endless_cut: int = 0
+    ending_template: str = ""
+    shortest: int = 0
     shortest_dropped: int = 0
     longest_dropped: int = 0
     pictures: int = 0
+    batch: int = 1
     packing: bool = False
     template: str = ""
     datasets: tuple[str, ...] = ()
@@ -120,7 +130,7 @@ def count_steps(rows: int, config: RunConfig) -> Steps:
     return Steps(per_epoch, total)
 
 
-def make_histogram(lengths: Sequence[int], cutoff: int) -> Histogram:
+def make_histogram(lengths: Numbers, cutoff: int) -> Histogram:
     """About 24 bins of a width that reads well (1, 2 or 5 times a power of ten), from 0 to the longest row."""
     import numpy as np
 
@@ -133,11 +143,11 @@ def make_histogram(lengths: Sequence[int], cutoff: int) -> Histogram:
 
 def _nice(width: float) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50 … that is not below `width`."""
-    power = 10 ** max(0, math.floor(math.log10(max(width, 1))))
+    power: int = 10 ** max(0, math.floor(math.log10(max(width, 1))))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= width)
 
 
-def padding_share(lengths: Sequence[int], batch: int) -> float:
+def padding_share(lengths: Numbers, batch: int) -> float:
     """The share of padding in padded batches of `batch` rows, over all orders of the rows.
 
     Exact: in a batch drawn at random the i-th shortest of n rows is the longest with the probability
@@ -155,7 +165,7 @@ def padding_share(lengths: Sequence[int], batch: int) -> float:
     return float(1 - rows.sum() / padded)
 
 
-def _expected_longest(rows: Sequence[float], batch: int) -> float:
+def _expected_longest(rows: NDArray[np.float64], batch: int) -> float:
     """The mean length of the longest of `batch` rows drawn from `rows` (sorted)."""
     import numpy as np
 
@@ -164,4 +174,4 @@ def _expected_longest(rows: Sequence[float], batch: int) -> float:
     within = np.ones(len(rows) + 1)
     for drawn in range(batch):
         within *= np.maximum(ranks - drawn, 0) / (len(rows) - drawn)
-    return float(np.diff(within) @ np.asarray(rows))
+    return float(np.diff(within) @ rows)

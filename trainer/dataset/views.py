@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from trainer.dataset.conversation import Row, RowProblem
+from trainer.dataset.conversation import Media, Row, RowProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from trainer.dataset.conversation import Media
+    from trainer.dataset.expand import Expander
     from trainer.dataset.render import Renderer, Tokens
+
+THUMBNAIL = 160
 
 
 class Piece(NamedTuple):
@@ -63,3 +63,78 @@ class Page(NamedTuple):
 
     rows: list[RowView]
     more: bool
+
+
+def view(renderer: Renderer, row: Row | RowProblem, expander: Expander | None = None) -> RowView:
+    """The row as training has it. `expander` tells what its pictures cost; without one they are left out."""
+    from trainer.dataset.chat_template import Unusable
+
+    if isinstance(row, RowProblem):
+        return RowView(row.dataset, row.number, problem=row, file=row.file)
+    try:
+        tokens = renderer.explain(row.conversation)
+        pictures = _pictures(getattr(tokens.rendered, "media", ()), expander) if expander else ()
+    except Unusable as unusable:
+        problem = RowProblem(row.dataset, row.number, unusable.code, unusable.values, row.file)
+        return RowView(row.dataset, row.number, problem=problem, file=row.file)
+    rendered = tokens.rendered
+    return RowView(
+        row.dataset,
+        row.number,
+        tuple(_pieces(tokens, renderer.special_ids)),
+        tuple(rendered.input_ids),
+        tuple(rendered.labels),
+        rendered.trained,
+        rendered.length,
+        rendered.cut,
+        pictures=pictures,
+        file=row.file,
+    )
+
+
+def _pictures(media: Sequence[Media], expander: Expander) -> tuple[PictureView, ...]:
+    from trainer.dataset.media import thumbnail
+
+    return tuple(
+        PictureView(thumbnail(each, THUMBNAIL), expander.cost(each), each.name, each.kind) for each in media
+    )
+
+
+class _Kind(NamedTuple):
+    trained: bool
+    special: bool
+    picture: int | None
+
+
+def _pieces(tokens: Tokens, special_ids: frozenset[int]) -> Iterator[Piece]:
+    """The row's text in pieces; where something was cut out, a piece ends."""
+    text, offsets = tokens.text, tokens.offsets
+    kinds = _kinds(tokens, special_ids)
+    breaks = [
+        place
+        for place in range(1, len(offsets))
+        if kinds[place] != kinds[place - 1] or offsets[place][0] > offsets[place - 1][1]
+    ]
+    at = 0
+    for first, end in pairwise((0, *breaks, len(offsets))):
+        start, stop = offsets[first][0], offsets[end - 1][1]
+        # Tokens that share a character (bytes of one sign) share its place in the text: it is shown once.
+        if shown := text[max(start, at) : stop]:
+            yield Piece(shown, *kinds[first])
+        at = stop
+
+
+def _kinds(tokens: Tokens, special_ids: frozenset[int]) -> list[_Kind]:
+    """What each token of the row is. Pictures that were cut out do not count: the first one that stayed is 0."""
+    rendered, offsets = tokens.rendered, tokens.offsets
+    kinds = [
+        _Kind(label >= 0, each in special_ids, None)
+        for each, label in zip(rendered.input_ids, rendered.labels, strict=True)
+    ]
+    picture = 0
+    for start, end in getattr(tokens, "places", ()):
+        inside = [place for place, (first, stop) in enumerate(offsets) if start <= first and stop <= end]
+        for place in inside:
+            kinds[place] = kinds[place]._replace(picture=picture)
+        picture += bool(inside)
+    return kinds
