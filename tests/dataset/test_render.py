@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from tests.dataset import tokenizers as tk
 from tests.dataset.tokenizers import dicts, talk, tokenizer
 from trainer.dataset.chat_template import Unusable
-from trainer.dataset.conversation import Conversation, Message, Row, Text, message
+from trainer.dataset.conversation import Call, Conversation, Message, Row, Text, message
 from trainer.dataset.render import IGNORED, Rendered, Renderer, render_all
 from trainer.dataset.templates import FAMILIES, OWN_ONLY, names
 from trainer.errors import UserError
@@ -112,8 +112,18 @@ def trained_parts(tokens: Any, rendered: Rendered) -> list[str]:
 
 
 def reference(tokens: Any, conversation: Conversation) -> list[int]:
+    if tokens.chat_template == tk.GEMMA_LIKE:
+        conversation = folded(conversation)
     ids: list[int] = tokens.apply_chat_template(dicts(conversation), tokenize=True)["input_ids"]
     return ids
+
+
+def folded(conversation: Conversation) -> Conversation:
+    """The system prompt before the first question, for a template without a system turn."""
+    if not conversation.system:
+        return conversation
+    first, *rest = conversation.messages
+    return Conversation((message("user", f"{conversation.system}\n\n{first.text}"), *rest))
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -319,12 +329,18 @@ def test_the_cutoff_takes_from_the_question_first() -> None:
 
 def test_rows_in_are_rows_out_and_problems() -> None:
     _, renderer = made(tk.GEMMA_LIKE, cutoff_len=24)
-    some = [talk("a", "b"), talk("a", "b", system="S"), talk("a", "b " * 60), talk("a " * 99, "b " * 99)]
-    rows = [Row("mine", number, each) for number, each in enumerate(some, 1)]
+    called = replace(message("assistant", ""), calls=(Call("look", "{}"),))
+    some = [
+        talk("a", "b"),
+        Conversation((message("user", "a"), called)),
+        talk("a", "b " * 60),
+        talk("a " * 99, "b " * 99),
+    ]
+    rows = [Row("mine", number, each, "part.json") for number, each in enumerate(some, 1)]
     rendered = render_all(renderer, rows)
     assert len(rendered.rows) == 3 and rendered.cut == 2
     (problem,) = rendered.problems
-    assert problem.text == "mine, row 2: the chat template refuses the conversation: no system turn."
+    assert problem.text == "mine (part.json), row 2: the chat template leaves out the call of look."
     assert rendered.trained == sum(row.trained for row in rendered.rows)
     assert rendered.longest == max(row.length for row in rendered.rows)
 
@@ -388,9 +404,9 @@ def test_templates_that_cannot_be_used() -> None:
     with pytest.raises(UserError) as refusing:
         made("{{ raise_exception('never') }}")
     assert refusing.value.code == "data_template_refuses" and "never" in refusing.value.text
-    _, renderer = made(tk.GEMMA_LIKE)
-    with pytest.raises(UserError, match="no system turn"):
-        renderer.prompt([{"role": "user", "content": "Hi"}], system="S")
+    _, renderer = made(tk.published("gemma"))
+    with pytest.raises(UserError, match="must alternate"):
+        renderer.prompt([{"role": "user", "content": "Hi"}, {"role": "user", "content": "Ho"}])
 
 
 def test_a_slow_tokenizer_is_refused() -> None:

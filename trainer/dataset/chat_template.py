@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.dataset.spans import Said
@@ -24,14 +24,51 @@ class Unusable(Exception):
 
 
 class ChatTemplate:
-    """A compiled chat template with the tokenizer's special tokens filled in."""
+    """A compiled chat template with the tokenizer's special tokens and the answers to its own options filled in.
 
-    def __init__(self, source: str, tokens: Mapping[str, Any]) -> None:
+    `tool_source` is the template for conversations with tools, of a model that has one of its own for them.
+    """
+
+    def __init__(
+        self, source: str, tokens: Mapping[str, Any], options: Mapping[str, Any], tool_source: str = ""
+    ) -> None:
+        self._source = _Source(source)
+        self._tool_source = _Source(tool_source) if tool_source else self._source
+        self._values = {**tokens, **options}
+
+    def write(self, said: Said, ask: bool, tools: Sequence[Any] | None = None) -> str:
+        """The text; `ask` adds the words that open an answer. Raises Unusable when the template refuses."""
+        return self._pick(tools).run(self._variables(said, ask, tools), [])
+
+    def write_marked(
+        self, said: Said, tools: Sequence[Any] | None = None
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the characters that the template marks as written by the model."""
+        marks: list[tuple[int, int]] = []
+        source = self._pick(tools)
+        return source.run(self._variables(said, False, tools), marks), marks if source.marked else []
+
+    def _pick(self, tools: Sequence[Any] | None) -> _Source:
+        return self._tool_source if tools else self._source
+
+    def _variables(self, said: Said, ask: bool, tools: Sequence[Any] | None) -> dict[str, Any]:
+        return {
+            "messages": said,
+            "tools": tools or None,
+            "documents": None,
+            "add_generation_prompt": ask,
+            **self._values,
+        }
+
+
+class _Source:
+    """One compiled template. Threads may share it."""
+
+    def __init__(self, source: str) -> None:
         from jinja2 import TemplateError
         from transformers.utils import chat_template_utils
 
-        self._marked = bool(_MARKED.search(source))
-        self._tokens = dict(tokens)
+        self.marked = bool(_MARKED.search(source))
         try:
             # A compiled copy of our own: transformers keeps the marks of a rendering inside the compiled template,
             # and its cache shares that among all threads of the process.
@@ -42,21 +79,11 @@ class ChatTemplate:
             ) from None
         self._lock = threading.Lock()
 
-    def write(self, said: Said, ask: bool) -> str:
-        """The text; `ask` adds the words that open an answer. Raises Unusable when the template refuses."""
-        return self._run(said, ask, [], [])
-
-    def write_marked(self, said: Said) -> tuple[str, list[tuple[int, int]]]:
-        """The text, and the characters that the template marks as written by the model."""
-        marks: list[tuple[int, int]] = []
-        return self._run(said, False, [], marks), marks if self._marked else []
-
-    def _run(self, said: Said, ask: bool, blocks: list[str], marks: list[tuple[int, int]]) -> str:
+    def run(self, variables: Mapping[str, Any], marks: list[tuple[int, int]]) -> str:
+        blocks: list[str] = []
         try:
             with self._lock, self._compiled.environment.activate_tracker(blocks, marks):
-                for block in self._compiled.generate(
-                    messages=said, tools=None, documents=None, add_generation_prompt=ask, **self._tokens
-                ):
+                for block in self._compiled.generate(**variables):
                     blocks.append(block)
         # A template is a small program that came with a model: whatever it trips over is its word against the row.
         except Exception as error:

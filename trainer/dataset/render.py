@@ -6,67 +6,47 @@ trained is what the model's own `apply_chat_template` writes.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens, special_tokens
-from trainer.dataset.conversation import Conversation, Message, Row, RowProblem
-from trainer.dataset.cut import Turn, keep
-from trainer.dataset.spans import Said, Span, ask, found_spans, marked_spans
+from trainer.dataset.conversation import Conversation, Media, Message, Row, RowProblem
+from trainer.dataset.expand import Expander
+from trainer.dataset.labels import (
+    IGNORED,
+    Ids,
+    Labeller,
+    Offsets,
+    Opening,
+    Rendered,
+    Tokens,
+    TooLong,
+    Written,
+)
 from trainer.dataset.templates import pick
+from trainer.dataset.writer import Writer
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
-IGNORED = -100
+__all__ = ["IGNORED", "Rendered", "RenderedRows", "Renderer", "Tokens", "render_all"]
+
 BATCH = 512
 MOST_WORKERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One row as tokens. `labels` are the ids of trained tokens and -100 elsewhere.
-
-    `trained` counts the labels that teach something: the first token of a row is never predicted. `length` is the
-    number of tokens before cutting, `cut` whether there were more than the cutoff allows, `whole` whether at least one
-    trained answer kept its end.
-    """
-
-    input_ids: list[int]
-    labels: list[int]
-    trained: int
-    length: int
-    cut: bool
-    whole: bool
-
-
-class Text(NamedTuple):
-    """A conversation as the template writes it, and the characters that the model would write itself."""
-
-    text: str
-    spans: list[Span]
-
-
-class Tokens(NamedTuple):
-    """A rendered row with the text of its tokens: characters `offsets[i]` of `text` became `rendered.input_ids[i]`."""
-
-    rendered: Rendered
-    text: str
-    offsets: list[tuple[int, int]]
+LEAST_PIXELS = 28 * 28
 
 
 class Renderer:
     """Renders for one tokenizer, one template and one set of data options. Threads may share it.
 
-    Raises UserError when the template is unknown or not for this model, when a model without a template is given none,
-    and when the tokenizer cannot tell which characters a token stands for.
+    `processor` is what a vision model has beside its tokenizer: its chat template is the one that counts. Raises
+    UserError when the template is unknown or not for this model, when a model without a template is given none, and
+    when the tokenizer cannot tell which characters a token stands for.
     """
 
-    def __init__(self, tokenizer: Any, template: str, data: DataOptions) -> None:
+    def __init__(self, tokenizer: Any, template: str, data: DataOptions, processor: Any = None) -> None:
         if data.mask_history and data.train_on_prompt:
             raise UserError(
                 "option_twice", field="mask_history", name="mask_history", other="train_on_prompt"
@@ -75,15 +55,27 @@ class Renderer:
             raise UserError("data_tokenizer_slow", field="model_name_or_path")
         self._tokenizer = tokenizer
         self._data = data
-        own = tokenizer.get_chat_template() if tokenizer.chat_template else ""
+        self._processor = processor
+        self._expander = Expander(processor, data) if processor is not None else None
+        own, own_tools = _own_templates(tokenizer, processor)
         self.chat_template = pick(own, template)
         self._special = special_tokens(tokenizer)
         if self.chat_template != own:
             require_tokens(template, self.chat_template, tokenizer)
-        self._template = ChatTemplate(self.chat_template, tokenizer.special_tokens_map)
-        before_answer = [each for each in self._special if each != tokenizer.bos_token]
-        self._end_mark = re.compile(r"\s*(?:" + ("|".join(map(re.escape, before_answer)) or r"\b\B") + ")")
-        self._opening, self._closing = self._turn_marks()
+            own_tools = ""
+        filled = ChatTemplate(
+            self.chat_template, tokenizer.special_tokens_map, _template_options(data), own_tools
+        )
+        try:
+            self._writer = Writer(filled, self._special, tokenizer.bos_token, data, self._expander)
+        except Unusable as refused:
+            raise UserError("data_template_refuses", field="template", **refused.values) from None
+        texts = self._writer.openings
+        openings = [
+            Opening(text, len(ids)) for text, (ids, _) in zip(texts, self._encode(texts), strict=True)
+        ]
+        around = self.special_ids - frozenset(self._encode([self._writer.sample])[0][0])
+        self._labeller = Labeller(data, openings, around if processor is not None else frozenset())
 
     @property
     def cutoff(self) -> int:
@@ -93,8 +85,22 @@ class Renderer:
     @property
     def fingerprint(self) -> str:
         """Whatever decides which tokens a conversation becomes and which of them are trained."""
-        options = (self._data.cutoff_len, self._data.train_on_prompt, self._data.mask_history)
-        return repr((self._tokenizer.backend_tokenizer.to_str(), self.chat_template, options))
+        data = self._data
+        options = (
+            data.cutoff_len, data.train_on_prompt, data.mask_history, data.default_system, data.enable_thinking,
+            data.preserve_thinking,
+        )  # fmt: skip
+        eyes = self._expander.fingerprint if self._expander else ""
+        # The sample is there for templates that write today's date.
+        return repr(
+            (
+                self._tokenizer.backend_tokenizer.to_str(),
+                self.chat_template,
+                self._writer.sample,
+                options,
+                eyes,
+            )
+        )
 
     @property
     def special_ids(self) -> frozenset[int]:
@@ -104,8 +110,18 @@ class Renderer:
     @property
     def stop_ids(self) -> list[int]:
         """The ids after which an answer is over: the template's end of turn, and the tokenizer's end of text."""
-        closing = self._tokenizer.convert_tokens_to_ids(self._closing) if self._closing else None
-        return [each for each in dict.fromkeys((closing, self._tokenizer.eos_token_id)) if each is not None]
+        closing = self._writer.words.closing
+        stop = self._tokenizer.convert_tokens_to_ids(closing) if closing else None
+        return [each for each in dict.fromkeys((stop, self._tokenizer.eos_token_id)) if each is not None]
+
+    @property
+    def folds_system(self) -> bool:
+        """Whether the template has no system turn, so that a system prompt opens the first question."""
+        return self._writer.folds_system
+
+    def folds(self, conversation: Conversation) -> bool:
+        """Whether this row's system prompt is put into its first question."""
+        return self.folds_system and bool(self._writer.system(conversation))
 
     def render(self, conversation: Conversation) -> Rendered:
         """One conversation as tokens. Raises Unusable when the template refuses it or no token would be trained."""
@@ -113,9 +129,9 @@ class Renderer:
 
     def explain(self, conversation: Conversation) -> Tokens:
         """As `render`, with the text of each token."""
-        text = self._write(conversation)
-        ids, offsets = self._encode([text.text])[0]
-        return self._label(conversation, text, ids, offsets)
+        written = self._writer.write(conversation)
+        ids, offsets = self._encode([written.text])[0]
+        return self._label(conversation, written, ids, offsets)
 
     def render_many(self, conversations: Iterable[Conversation]) -> Iterator[Rendered | Unusable]:
         """As `render`, in order and in batches; one that cannot be used comes as its reason.
@@ -134,22 +150,24 @@ class Renderer:
             for rendered in pool.map(self._render_batch, batches):
                 yield from rendered
 
-    def prompt(self, messages: Sequence[Message | Mapping[str, str]], system: str = "") -> list[int]:
+    def prompt(
+        self, messages: Sequence[Message | Mapping[str, Any]], system: str = "", tools: Sequence[Any] = ()
+    ) -> list[int]:
         """The ids of a conversation that waits for an answer, up to where the model begins to write.
 
-        Messages are ours, or mappings with `role` and `content`. Raises UserError when the template refuses them.
+        Messages are ours, or mappings in OpenAI's form; `tools` are functions in that form. Raises UserError when the
+        template refuses them or a picture cannot be read.
         """
-        said: Said = [{"role": "system", "content": system}] if system else []
-        said += [_as_said(each) for each in messages]
         try:
-            text = ask(self._template.write, said)
+            text = self._writer.prompt(messages, system, tools)
         except Unusable as refused:
-            raise UserError("data_template_refuses", field="template", **refused.values) from None
+            reason = refused.values.get("reason", refused.code)
+            raise UserError("data_template_refuses", field="template", reason=reason) from None
         return self._encode([text])[0][0]
 
     def _render_batch(self, batch: Sequence[Conversation]) -> list[Rendered | Unusable]:
         texts = [self._try_write(each) for each in batch]
-        encoded = iter(self._encode([each.text for each in texts if isinstance(each, Text)]))
+        encoded = iter(self._encode([each.text for each in texts if isinstance(each, Written)]))
         rendered: list[Rendered | Unusable] = []
         for conversation, text in zip(batch, texts, strict=True):
             try:
@@ -160,13 +178,13 @@ class Renderer:
                 rendered.append(unusable)
         return rendered
 
-    def _try_write(self, conversation: Conversation) -> Text | Unusable:
+    def _try_write(self, conversation: Conversation) -> Written | Unusable:
         try:
-            return self._write(conversation)
+            return self._writer.write(conversation)
         except Unusable as unusable:
             return unusable
 
-    def _encode(self, texts: list[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    def _encode(self, texts: list[str]) -> list[tuple[Ids, Offsets]]:
         if not texts:
             return []
         found = self._tokenizer(
@@ -178,109 +196,58 @@ class Renderer:
         )
         return list(zip(found["input_ids"], found["offset_mapping"], strict=True))
 
-    def _write(self, conversation: Conversation) -> Text:
-        said: Said = [{"role": "system", "content": conversation.system}] if conversation.system else []
-        said += [_as_said(each) for each in conversation.messages]
-        text, marks = self._template.write_marked(said)
-        answers = [each["content"] for each in said if each["role"] == "assistant"]
-        spans = marked_spans(text, marks, answers) if marks else None
-        if spans is not None:
-            spans = [self._closed(text, span) for span in spans]
-        else:
-            spans = found_spans(self._template.write, said, text, self._end_mark)
-        if spans is None:
-            raise Unusable("row_answers_unclear")
-        return Text(text, spans)
-
-    def _closed(self, text: str, span: Span) -> Span:
-        """A template's mark may leave out the end of the turn, without which no answer would ever end."""
-        if text[span.start : span.end].rstrip().endswith(self._special):
-            return span
-        mark = self._end_mark.match(text, span.end)
-        return span._replace(end=mark.end()) if mark else span
-
-    def _label(
-        self, conversation: Conversation, text: Text, ids: list[int], offsets: list[tuple[int, int]]
-    ) -> Tokens:
-        wanted = self._wanted(conversation)
-        ranges = [
-            (bisect_left(offsets, span.start + 1, key=_stop), bisect_left(offsets, span.end, key=_start))
-            for span in text.spans
-        ]
-        labels = list(ids) if self._data.train_on_prompt else [IGNORED] * len(ids)
-        for span, (first, end) in zip(text.spans, ranges, strict=True):
-            labels[first:end] = ids[first:end] if wanted[span.answer] else [IGNORED] * (end - first)
-        if not any(wanted):
-            raise Unusable("row_untrained")
-        turns = self._turns(text, ranges, wanted)
-        length = len(ids)
-        whole = True
-        if cut := length > self._data.cutoff_len:
-            kept = keep(turns, self._data.cutoff_len)
-            places = [place for part in kept for place in part]
-            inside = set(places)
-            whole = any(turn.trained and turn.end - 1 in inside for turn in turns)
-            ids, labels, offsets = ([each[place] for place in places] for each in (ids, labels, offsets))  # type: ignore[assignment]
-        trained = len(labels) - labels.count(IGNORED) - (labels[:1] not in ([], [IGNORED]))
-        if not trained:
-            raise Unusable("row_cut", length=length, cutoff=self._data.cutoff_len)
-        return Tokens(Rendered(ids, labels, trained, length, cut, whole), text.text, offsets)
-
-    def _wanted(self, conversation: Conversation) -> list[bool]:
-        """Which answers are trained."""
-        answers = [each.train for each in conversation.messages if each.role == "assistant"]
-        if self._data.mask_history:
-            answers[:-1] = [False] * (len(answers) - 1)
-        return answers
-
-    def _turns(self, text: Text, ranges: Sequence[tuple[int, int]], wanted: Sequence[bool]) -> list[Turn]:
-        """Question and answer of each turn as positions of tokens."""
-        turns: list[Turn] = []
-        for span, (first, end) in zip(text.spans, ranges, strict=True):
-            if turns and len(turns) == span.answer + 1:
-                turns[-1] = turns[-1]._replace(end=end)
-                continue
-            start = turns[-1].end if turns else 0
-            opens = text.text.endswith(self._opening.text, 0, span.start)
-            opening = min(self._opening.tokens, first - start) if opens else 0
-            turns.append(Turn(start, first, end, opening, wanted[span.answer]))
-        return turns
-
-    def _turn_marks(self) -> tuple[_Opening, str]:
-        """The words that open an answer, and the token that closes it, from a conversation made up for the purpose."""
-        question, answer = "\ue0a1?\ue0a1", "\ue0a1!\ue0a1"
-        said = [{"role": "user", "content": question}]
+    def _label(self, conversation: Conversation, written: Written, ids: Ids, offsets: Offsets) -> Tokens:
         try:
-            asked = ask(self._template.write, said)
-            told = self._template.write(
-                [*said, {"role": "assistant", "content": answer}, {"role": "user", "content": question}],
-                False,
+            return self._labeller.label(conversation, written, ids, offsets)
+        except TooLong as long:
+            pixels = self._fitting_pixels(written.media, long)
+            raise (Unusable("row_media_pixels", **long.values, pixels=pixels) if pixels else long) from None
+
+    def _fitting_pixels(self, media: Sequence[Media], long: TooLong) -> int:
+        """An image_max_pixels with which the row would fit into the cutoff whole; 0 where none makes it short enough."""
+        room = self.cutoff - (int(long.values["length"]) - long.media_tokens)
+        pixels = self._data.image_max_pixels
+        while room > 0 and (pixels := int(pixels * min(0.9, room / long.media_tokens))) >= LEAST_PIXELS:
+            smaller = Expander(
+                self._processor,
+                replace(
+                    self._data,
+                    image_max_pixels=pixels,
+                    image_min_pixels=min(pixels, self._data.image_min_pixels),
+                ),
             )
-        except Unusable as refused:
-            raise UserError("data_template_refuses", field="template", **refused.values) from None
-        opening = asked.rpartition(question)[2]
-        closing = self._end_mark.match(told, told.rfind(answer) + len(answer)) if answer in told else None
-        count = len(self._encode([opening])[0][0]) if opening else 0
-        return _Opening(opening, count), closing.group().strip() if closing else ""
+            tokens = sum(smaller.cost(each) for each in media)
+            if tokens <= room:
+                return pixels
+            if tokens >= long.media_tokens:
+                return 0
+        return 0
 
 
-def _as_said(message: Message | Mapping[str, str]) -> dict[str, str]:
-    if isinstance(message, Message):
-        return {"role": message.role, "content": message.text}
-    return dict(message)
+def _own_templates(tokenizer: Any, processor: Any) -> tuple[str, str]:
+    """The model's own chat template, and the one that it has for conversations with tools, if that is another."""
+    seen = getattr(processor, "chat_template", None)
+    if seen:
+        return (str(seen.get("default", "")), "") if isinstance(seen, dict) else (str(seen), "")
+    if not tokenizer.chat_template:
+        return "", ""
+    own = str(tokenizer.get_chat_template())
+    other = tokenizer.chat_template.get("tool_use", "") if isinstance(tokenizer.chat_template, dict) else ""
+    return own, str(other)
 
 
-class _Opening(NamedTuple):
-    text: str
-    tokens: int
+def _template_options(data: DataOptions) -> dict[str, Any]:
+    """What templates of reasoning models are asked: their own default wherever the person wants nothing else."""
+    options: dict[str, Any] = {}
+    if not data.enable_thinking:
+        options["enable_thinking"] = False
+    if data.preserve_thinking:
+        # GLM's templates have the word the other way round.
+        options |= {"preserve_thinking": True, "clear_thinking": False}
+    return options
 
 
-def _start(offset: tuple[int, int]) -> int:
-    return offset[0]
-
-
-def _stop(offset: tuple[int, int]) -> int:
-    return offset[1]
+_TOO_LONG = ("row_cut", "row_media_long", "row_media_pixels")
 
 
 @dataclass(frozen=True)
@@ -312,7 +279,7 @@ def render_all(renderer: Renderer, rows: Sequence[Row]) -> RenderedRows:
     problems: list[RowProblem] = []
     for row, found in zip(rows, renderer.render_many(row.conversation for row in rows), strict=True):
         if isinstance(found, Unusable):
-            problems.append(RowProblem(row.dataset, row.number, found.code, found.values))
+            problems.append(RowProblem(row.dataset, row.number, found.code, found.values, row.file))
         else:
             good.append(found)
     rendered = RenderedRows(good, problems)
@@ -326,7 +293,7 @@ def _require_some(rendered: RenderedRows, renderer: Renderer, rows: Sequence[Row
     if any(row.whole for row in rendered.rows) or not rows:
         return
     lengths = [row.length for row in rendered.rows]
-    lengths += [int(problem.values["length"]) for problem in rendered.problems if problem.code == "row_cut"]
+    lengths += [int(problem.values["length"]) for problem in rendered.problems if problem.code in _TOO_LONG]
     if not lengths:
         raise no_rows(sorted({row.dataset for row in rows}), rendered.problems)
     raise UserError(

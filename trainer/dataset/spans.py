@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Said = list[dict[str, str]]
+Said = list[dict[str, Any]]
 Render = Callable[[Said, bool], str]
 """Messages, and whether the words that open an answer are to follow, to the text of the chat template."""
+
+
+class TurnWords(NamedTuple):
+    """What a template writes around an answer: the words that open one (the longest first), the token that ends it."""
+
+    openings: tuple[str, ...]
+    closing: str
+    special: re.Pattern[str]
+    """Blanks and a special token, which ends an answer when it comes directly after it."""
 
 
 class Span(NamedTuple):
@@ -20,16 +29,17 @@ class Span(NamedTuple):
     answer: int
 
 
-def marked_spans(text: str, marks: Sequence[tuple[int, int]], answers: Sequence[str]) -> list[Span] | None:
+def marked_spans(text: str, marks: Sequence[tuple[int, int]], answers: Said) -> list[Span] | None:
     """The spans that the template itself marks, or None when they do not hold the answers one after another.
 
     A template may mark more than one stretch for an answer (Phi's last end token stands alone).
     """
+    needles = [_needle(each) for each in answers]
     spans: list[Span] = []
     current = -1
     for start, end in marks:
         following = current + 1
-        if following < len(answers) and answers[following].strip() in text[start:end]:
+        if following < len(needles) and needles[following] in text[start:end]:
             current = following
         if current < 0:
             return None
@@ -37,7 +47,14 @@ def marked_spans(text: str, marks: Sequence[tuple[int, int]], answers: Sequence[
     return spans if current == len(answers) - 1 else None
 
 
-def found_spans(render: Render, said: Said, text: str, end_mark: re.Pattern[str]) -> list[Span] | None:
+def _needle(answer: dict[str, Any]) -> str:
+    """What an answer's marked text must hold: its words, or the first tool that it calls."""
+    words = bare(answer["content"]).strip()
+    calls = answer.get("tool_calls")
+    return str(calls[0]["function"]["name"]) if calls and not words else words
+
+
+def found_spans(render: Render, said: Said, text: str, words: TurnWords) -> list[Span] | None:
     """The spans of a template without marks, or None when its answers cannot be told from the rest.
 
     An answer begins where the text that asks for it ends, and ends where the text that stays the same under any other
@@ -52,27 +69,44 @@ def found_spans(render: Render, said: Said, text: str, end_mark: re.Pattern[str]
         body = bodies[count] if bodies else _from_own_skeleton(render, said, text, place)
         if body is None:
             return None
-        start = _start(render, said[:place], text, body[0])
-        mark = end_mark.match(text, body[1])
+        start = answer_start(render, said[:place], text, body[0], words)
+        mark = words.special.match(text, body[1])
         spans.append(Span(start, mark.end() if mark else body[1], count))
-    in_order = all(one.end <= other.start for one, other in pairwise(spans))
-    return spans if in_order else None
+    return spans if in_order(spans) else None
 
 
-def _sentinel(place: int) -> str:
+def in_order(spans: Sequence[Span]) -> bool:
+    """Whether each answer ends before the next begins."""
+    return all(one.end <= other.start for one, other in pairwise(spans))
+
+
+def sentinel(place: int) -> str:
     """A text that no template reacts to and no row holds: private characters around a number."""
     return f"\ue0a1\ue0f3{place}\ue0f3\ue0a1"
+
+
+def bare(content: Any) -> str:
+    """The text of a message's content."""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content or ())
+
+
+def like(content: Any, text: str) -> Any:
+    """A content of the same form that says `text`."""
+    return text if isinstance(content, str) else [{"type": "text", "text": text}]
 
 
 def _with_sentinels(render: Render, said: Said, places: Sequence[int]) -> list[str] | None:
     """The text between the answers at `places`: one piece more than there are answers."""
     swapped = [
-        {**each, "content": _sentinel(place)} if place in places else each for place, each in enumerate(said)
+        {**each, "content": like(each["content"], sentinel(place))} if place in places else each
+        for place, each in enumerate(said)
     ]
     rest = render(swapped, False)
     pieces: list[str] = []
     for place in places:
-        before, found, rest = rest.partition(_sentinel(place))
+        before, found, rest = rest.partition(sentinel(place))
         if not found:
             return None
         pieces.append(before)
@@ -90,7 +124,7 @@ def _from_one_skeleton(
     at = 0
     for place, before, after in zip(places, pieces, pieces[1:], strict=False):
         at += len(before)
-        answer = said[place]["content"]
+        answer = bare(said[place]["content"])
         if not text.startswith(before, at - len(before)):
             return None
         tries = (answer, answer.strip(), answer.lstrip(), answer.rstrip())
@@ -124,18 +158,24 @@ def ask(render: Render, said: Said) -> str:
     asked = render(said, True)
     if asked != render(said, False):
         return asked
-    pieces = _with_sentinels(render, [*said, {"role": "assistant", "content": ""}], [len(said)])
+    answer = {"role": "assistant", "content": like(said[-1]["content"], "")}
+    pieces = _with_sentinels(render, [*said, answer], [len(said)])
     opens = pieces and pieces[0].startswith(asked) and pieces[0][len(asked) :].strip()
     return pieces[0] if pieces and opens else asked
 
 
-def _start(render: Render, before: Said, text: str, body: int) -> int:
+def answer_start(render: Render, before: Said, text: str, body: int, words: TurnWords) -> int:
     """Where the model itself begins to write its answer, of which `body` is the first word.
 
-    That may be before the first word (a blank, an empty thought). It is the first word itself where the template does
-    not ask in the words that it writes later.
+    That may be before the first word (a blank, a thought). Where the template does not ask in the words that it writes
+    later, it is behind the words that open an answer, or the first word itself.
     """
     asked = render(before, True)
     if text.startswith(asked) and len(asked) <= body and text[len(asked) : body].strip():
         asked = ask(render, before)
-    return len(asked) if text.startswith(asked) and len(asked) <= body else body
+    if text.startswith(asked) and len(asked) <= body:
+        return len(asked)
+    heard = bare(before[-1]["content"]).strip() if before else ""
+    lowest = max(0, text.rfind(heard, 0, body)) + len(heard) if heard else 0
+    ends = (at + len(each) for each in words.openings if (at := text.rfind(each, lowest, body)) >= 0)
+    return next((end for end in ends if end <= body), body)
