@@ -79,6 +79,7 @@ def _require_spans(text: str, expanded: Expanded, mark: str) -> None:
     for start, end in reversed(expanded.spans):
         back = back[:start] + mark + back[end:]
     assert back == text
+    assert [text[start:end] for start, end in expanded.places] == [mark] * len(expanded.spans)
 
 
 def test_the_count_of_tokens_is_that_of_the_features() -> None:
@@ -207,7 +208,7 @@ def test_places_and_media_that_differ(tmp_path: Path) -> None:
         refused = _refusal("qwen2_vl", text, shown)
         assert refused.code == "row_media_marks"
         assert refused.values == {"kind": kind, "found": found, "given": given}
-    assert Expander(processor("qwen2_vl"), DATA).expand("only words", []) == Expanded("only words", ())
+    assert Expander(processor("qwen2_vl"), DATA).expand("only words", []) == Expanded("only words")
     for blind in ("gemma3", "llava", "idefics3"):
         assert _refusal(blind, "<video>", [Media("video", data=shots.film())]).code == "row_no_video"
 

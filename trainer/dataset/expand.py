@@ -27,10 +27,14 @@ KINDS: tuple[MediaKind, ...] = ("image", "video")
 
 
 class Expanded(NamedTuple):
-    """A text with the tokens of its media written out; characters spans[i] of it belong to medium i."""
+    """A text with the tokens of its media written out: characters spans[i] of it belong to medium i.
+
+    Before, places[i] were the characters of medium i; text outside is the same.
+    """
 
     text: str
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[int, int], ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
 
 class Expander:
@@ -70,7 +74,7 @@ class Expander:
         places = list(self._pattern.finditer(text))
         self._require_places(places, media)
         if not media:
-            return Expanded(text, ())
+            return Expanded(text)
         shapes = [self.shape(each) for each in media]
         counts = {kind: sum(each.kind == kind for each in media) for kind in KINDS}
         written = [
@@ -264,7 +268,7 @@ def _fill(text: str, places: Sequence[re.Match[str]], written: Sequence[str]) ->
         spans.append((start, length))
         pieces += (before, words)
         done = place.end()
-    return Expanded("".join([*pieces, text[done:]]), tuple(spans))
+    return Expanded("".join([*pieces, text[done:]]), tuple(spans), tuple(place.span() for place in places))
 
 
 def _refused(media: Media, width: int, height: int, error: Exception) -> Unusable:
