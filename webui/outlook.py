@@ -87,7 +87,11 @@ class Outlook:
             max_samples=config.data.max_samples,
             val_size=config.data.val_size,
         )
-        files = [info.path for info in choose(data.dataset_dir, (*data.dataset, *data.eval_dataset))]
+        infos = choose(data.dataset_dir, (*data.dataset, *data.eval_dataset))
+        if any(info.hub for info in infos):
+            # Nothing is downloaded while somebody types.
+            return None
+        files = [file for info in infos for file in _files(info.path)]
         stats = [path.stat() for path in files]
         if sum(stat.st_size for stat in stats) > MOST_BYTES:
             return None
@@ -123,6 +127,10 @@ def _paces(jobs: Jobs) -> dict[tuple[str, str], float]:
 
 def _rows_a_step(config: RunConfig) -> int:
     return config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
 
 
 def _filled(files: list[Path]) -> frozenset[str]:

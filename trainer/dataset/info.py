@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from trainer.dataset.entry import Columns, DatasetInfo, Hub, HubSource, Refusal, Tags, on_hub, parse_entry
-from trainer.dataset.files import SUFFIXES, read_text
+from trainer.dataset.files import read_text
+from trainer.dataset.shelves import require_split
 from trainer.errors import UserError
 from trainer.paths import REPOSITORY
 
@@ -87,18 +88,14 @@ def _require_file(info: DatasetInfo, folder: str) -> None:
     if folder.startswith(REMOTE):
         raise UserError("data_remote_file", field="dataset", name=info.name, folder=folder)
     try:
-        there, several = info.path.exists(), info.path.is_dir()
+        there = info.path.exists()
     except OSError as error:
         raise UserError(
             "file_unreadable", field="dataset", path=str(info.path)[:200], reason=str(error.strerror)
         ) from None
     if not there:
         raise UserError("data_file_missing", field="dataset", name=info.name, path=str(info.path))
-    suffix = info.path.suffix.lower()
-    if not several and suffix and suffix not in SUFFIXES:
-        raise UserError(
-            "data_file_kind", field="dataset", name=info.name, suffix=suffix, allowed=", ".join(SUFFIXES)
-        )
+    require_split(info)
 
 
 def _read(path: Path) -> dict[str, Any]:

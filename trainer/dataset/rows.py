@@ -28,19 +28,21 @@ class Reading:
     """How rows are read, the same for all datasets of a run.
 
     `names` gives what `{{name}}` and the like become. Media lie beside the file of their row, else below `media_dir`,
-    else below `dataset_dir`. `hub` decides where a dataset comes from that two hubs have.
+    else below `dataset_dir`. `hub` decides where a dataset comes from that two hubs have; with `streaming` it is not
+    downloaded first.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     media_dir: str = ""
     dataset_dir: str = ""
     hub: Hub = "huggingface"
+    streaming: bool = False
 
     @classmethod
     def of(cls, data: DataOptions, hub: Hub = "huggingface") -> Reading:
         """As the options say."""
         names = {"name": data.identity_name, "author": data.identity_author}
-        return cls(names, data.media_dir, data.dataset_dir, hub)
+        return cls(names, data.media_dir, data.dataset_dir, hub, data.streaming)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -76,7 +78,7 @@ def read_rows(
     reading = reading or Reading()
     reader = RowReader(info, reading)
     unseen = {name for name in asdict(info.columns).values() if name} if info.explicit and not skip else set()
-    with closing(open_items(info, reading.hub, skip, tell)) as items:
+    with closing(open_items(info, reading.hub, skip, tell, reading.streaming)) as items:
         for item in items if limit is None else islice(items, limit):
             unseen.difference_update(item.value if isinstance(item.value, dict) else ())
             yield reader.read(item)
@@ -95,6 +97,10 @@ class RowReader:
         self._chat = ChatReader(info, self._texts) if info.formatting != "alpaca" else None
         self._finder = Finder(reading.folders)
         self._base = info.path.absolute()
+        if info.hub:
+            from trainer.dataset.hub import local_folder
+
+            self._base = local_folder(info, info.hub, reading.hub) or self._base
         self._in_folder = not info.hub and self._base.is_dir()
 
     def read(self, item: Item) -> Row | RowProblem:

@@ -23,13 +23,13 @@ class Slice(NamedTuple):
 
 
 def open_items(
-    info: DatasetInfo, hub: Hub, skip: int = 0, tell: Tell | None = None
+    info: DatasetInfo, hub: Hub, skip: int = 0, tell: Tell | None = None, streaming: bool = False
 ) -> Generator[Item, None, None]:
     """Rows as they are written, after the first `skip`. Raises UserError when they cannot be had at all."""
     if info.hub:
         from trainer.dataset.hub import read_hub
 
-        yield from islice(read_hub(info, info.hub, hub), skip, None)
+        yield from islice(read_hub(info, info.hub, hub, streaming), skip, None)
         return
     part = read_slice(info)
     start = part.start + skip
@@ -37,23 +37,35 @@ def open_items(
     yield from rows if part.stop is None else islice(rows, max(0, part.stop - start))
 
 
-def read_slice(info: DatasetInfo) -> Slice:
-    """The slice of a file's rows that `split` means. Raises UserError for a split that files do not have.
+def require_split(info: DatasetInfo) -> None:
+    """Raises UserError for a split that files do not have."""
+    _bounds(info)
 
-    Files have the one split `train`, and slices of it are written as `datasets` writes them:
+
+def read_slice(info: DatasetInfo) -> Slice:
+    """The slice of a file's rows that `split` means; they are counted where it is a share, or counts from the end.
+
+    Raises UserError for a split that files do not have, and when the file cannot be read.
+    """
+    bounds = _bounds(info)
+    if not any(bounds):
+        return Slice(0, None)
+    count = 0
+    if any(bound.startswith("-") or bound.endswith("%") for bound in bounds):
+        count = sum(1 for _ in read_items(info.path))
+    start, stop = (_place(bound, count) if bound else None for bound in bounds)
+    return Slice(start or 0, stop)
+
+
+def _bounds(info: DatasetInfo) -> tuple[str, str]:
+    """Files have the one split `train`, and slices of it are written as `datasets` writes them:
     https://huggingface.co/docs/datasets/loading#slice-splits
     """
     found = _SLICE.fullmatch(re.sub(r"\s", "", info.split))
     if not found:
         raise UserError("data_split", field="dataset", name=info.name, split=shown(info.split))
-    bounds = found.groups()
-    if not any(bounds):
-        return Slice(0, None)
-    count = 0
-    if any(bound and (bound.startswith("-") or bound.endswith("%")) for bound in bounds):
-        count = sum(1 for _ in read_items(info.path))
-    start, stop = (_place(bound, count) if bound else None for bound in bounds)
-    return Slice(start or 0, stop)
+    start, stop = found.groups(default="")
+    return start, stop
 
 
 def _place(bound: str, count: int) -> int:

@@ -84,6 +84,8 @@ class TurnReader:
             thinking = self._thinking(given, field) or thinking
         if side == "assistant":
             _require_answer(content, parts, calls, where)
+            # An answer that only calls says nothing.
+            parts = () if calls and parts == (Text(""),) else parts
         return Turn(side, field, parts, train, thinking, calls)
 
     def answer(self, text: str, field: str, gallery: Gallery) -> Turn:
