@@ -1,4 +1,4 @@
-"""Start the page: python app.py [--host H] [--port P] [--workspace DIR] [--auth USER:PASSWORD] [--trust-remote-code]"""
+"""Start the page: python app.py [--host H] [--port P] [--workspace DIR] [--auth USER:PASSWORD] ... (--help: all flags)"""
 
 import signal
 import sys
@@ -20,7 +20,8 @@ def main() -> int:
     from trainer.jobs.workspace import Workspace
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    workspace = Workspace(address.workspace, trust_remote_code=address.trust_remote_code)
+    trust, limits = address.trust_remote_code, address.limits
+    workspace = Workspace(address.workspace, trust_remote_code=trust, limits=limits)
     launch.warm_up_after(lambda: is_served(address.url), f"TuneBoard is at {address.url}")
     try:
         webui.launch(workspace, address.host, address.port, address.auth, launch.default_hub())

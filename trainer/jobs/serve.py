@@ -8,10 +8,11 @@ import ipaddress
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.dataset.ingest.archive import Limits
 from trainer.errors import UserError
 
 PORT = 7860
@@ -26,6 +27,7 @@ class Address:
     workspace: Path
     auth: tuple[str, str] | None
     trust_remote_code: bool
+    limits: Limits = Limits()
 
     @property
     def url(self) -> str:
@@ -50,12 +52,43 @@ def read_address(words: Sequence[str]) -> Address:
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that comes with models"
     )
+    _add_limits(parser)
     given = parser.parse_args(words)
-    address = Address(given.host, given.port, given.workspace, _login(given.auth), given.trust_remote_code)
+    limits = Limits(int(given.max_upload_gb * (1 << 30)), given.max_media_files, given.max_megapixels)
+    address = Address(
+        given.host, given.port, given.workspace, _login(given.auth), given.trust_remote_code, limits
+    )
     if not address.auth and not is_loopback(address.host):
         raise UserError("host_needs_login", host=address.host, port=address.port)
     check_port(address.host, address.port)
     return address
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """What may be uploaded; pictures of more megapixels than the default are not read in training either."""
+    least = Limits()
+
+    def number(most: float) -> Callable[[str], float]:
+        def read(text: str) -> float:
+            value = float(text)
+            if not 0 < value <= most:
+                raise argparse.ArgumentTypeError(f"it takes a number above 0, at most {most:g}")
+            return value
+
+        return read
+
+    parser.add_argument(
+        "--max-upload-gb", type=number(1024), default=least.file_bytes / (1 << 30), metavar="GIB",
+        help="size of an uploaded file in GiB (2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-media-files", type=lambda text: int(number(10_000_000)(text)), default=least.media_files, metavar="N",
+        help="pictures and videos of an uploaded zip (20000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-megapixels", type=number(least.megapixels), default=least.megapixels, metavar="N",
+        help="size of an uploaded picture, at most and by default 50",
+    )  # fmt: skip
 
 
 def _login(text: str) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer.jobs import launch
 from trainer.jobs.jobs import Jobs
-from trainer.jobs.place import locate_data
+from trainer.jobs.shelf import Limits, Shelf
 from trainer.jobs.work import Run, run_stage
 
 if TYPE_CHECKING:
@@ -19,14 +19,22 @@ class Workspace:
     """Everything of one server below the folder `root`.
 
     `trust_remote_code` is the word of the person at the terminal; no page can give it. `run` trains (tests put a quick
-    one in its place).
+    one in its place). `limits` is what may be uploaded.
     """
 
-    def __init__(self, root: Path, *, trust_remote_code: bool = False, run: Run = run_stage) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        trust_remote_code: bool = False,
+        run: Run = run_stage,
+        limits: Limits | None = None,
+    ) -> None:
         self.root = root.resolve()
         self.trust_remote_code = trust_remote_code
         self._chat: ChatEngine | None = None
         self._making_chat = threading.Lock()
+        self.shelf = Shelf(self.root, limits)
         self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
 
     @property
@@ -37,7 +45,7 @@ class Workspace:
     @property
     def data_dir(self) -> Path:
         """The data folder of this workspace, or the one that comes with the program."""
-        return Path(locate_data("data", self.root))
+        return self.shelf.folder
 
     @property
     def chat(self) -> ChatEngine:
@@ -51,4 +59,5 @@ class Workspace:
 
     def close(self) -> None:
         """Stops a run of this server, which keeps its checkpoint; what waits goes on at the next start."""
+        self.shelf.close()
         self.jobs.close()

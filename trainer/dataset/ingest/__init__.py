@@ -1,0 +1,1 @@
+"""Bringing data in: a dropped file is staged, recognised, mapped, checked, mended and registered."""
