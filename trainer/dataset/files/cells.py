@@ -38,11 +38,14 @@ def require_once(source: Source, names: Sequence[str]) -> None:
 
 def record(names: Sequence[str], cells: Sequence[Any]) -> dict[str, Any] | Broken:
     """A row by the names of its columns. Cells too many are forgiven where they are empty (a delimiter at the end)."""
-    if len(cells) > len(names) and not any(cells[len(names) :]):
+    if len(cells) > len(names) and all(cell in (None, "") for cell in cells[len(names) :]):
         cells = cells[: len(names)]
     if len(cells) != len(names):
         return Broken("row_ragged", {"found": len(cells), "expected": len(names)})
-    return {name: value(name, cell) for name, cell in zip(names, cells, strict=True)}
+    return {
+        name: (cell or None) if type(cell) is str and name not in STRUCTURED else value(name, cell)
+        for name, cell in zip(names, cells, strict=True)
+    }
 
 
 def value(name: str, cell: Any) -> Any:

@@ -26,7 +26,8 @@ def read_parquet(source: Source, progress: Progress, skip: Skip) -> Iterator[Ite
     with _damages(source):
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(source.path, memory_map=True)
+        # Read page by page: mapped or fetched whole, a row group of pictures takes gigabytes.
+        file = pq.ParquetFile(source.path, buffer_size=1 << 20, pre_buffer=False)
     with file:
         total = max(1, file.metadata.num_rows)
         cells.require_once(source, file.schema_arrow.names)
@@ -60,10 +61,7 @@ def read_arrow(source: Source, progress: Progress, skip: Skip) -> Iterator[Item]
         first = 0
         for batch in _guarded(source, batches):
             if not skip.takes_all(batch.num_rows):
-                with _damages(source):
-                    # Of a mapped file nothing has been looked at yet; a wrong offset would end the process.
-                    batch.validate(full=True)
-                yield from _items(source, _slices(batch), first, skip)
+                yield from _items(source, _guarded(source, _slices(batch)), first, skip)
             first += batch.num_rows
             progress.at(source.size if is_file else mapped.tell())
 
@@ -74,8 +72,12 @@ def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    # Of a mapped file nothing has been looked at yet; a wrong offset would end the process.
+    batch.validate()
     for start in range(0, batch.num_rows, _BATCH):
-        yield batch.slice(start, _BATCH)
+        piece = batch.slice(start, _BATCH)
+        piece.validate(full=True)
+        yield piece
 
 
 def _items(source: Source, batches: Iterator[pa.RecordBatch], first: int, skip: Skip) -> Iterator[Item]:

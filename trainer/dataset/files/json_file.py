@@ -173,7 +173,7 @@ class _Window:
         parts = [self.text[self.pos :]]
         self.pos = 0
         if len(parts[0]) > MAX_ROW:
-            raise self._source.error("file_row_long", number=number, limit=MAX_ROW >> 20)
+            raise self._source.error("file_row_long", number=number, limit=MAX_ROW // 1_000_000)
         while characters > 0:
             piece = next(self._pieces, None)
             if piece is None:

@@ -10,7 +10,7 @@ from trainer.dataset.files.json_text import Fault, JsonReader
 from trainer.dataset.files.source import Skip, Source
 
 # Of one row, so that a file without line ends cannot fill the memory.
-MAX_ROW = 1 << 28
+MAX_ROW = 1 << 26
 _BLANKS = " \t\r\ufeff"
 
 
@@ -68,4 +68,4 @@ def read_text_lines(source: Source, pieces: Iterable[str], skip: Skip) -> Iterat
 
 
 def too_long() -> Broken:
-    return Broken("row_long", {"limit": MAX_ROW >> 20})
+    return Broken("row_long", {"limit": MAX_ROW // 1_000_000})
