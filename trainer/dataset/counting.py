@@ -27,7 +27,7 @@ from trainer.dataset.ledger import (
 )
 from trainer.dataset.packing import fit
 from trainer.dataset.rows import Reading, read_rows
-from trainer.dataset.statistics import Steps, Totals, count_steps, make_histogram, padding_share
+from trainer.dataset.statistics import Totals, make_histogram, padding_share, with_steps
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
@@ -63,7 +63,7 @@ def count_rows(
     for info in infos:
         reading.read(info)
     chosen_rows = _choose(reading, train, evaluation, config)
-    return _totals(reading, lens, chosen_rows, config)
+    return with_steps(_totals(reading, lens, chosen_rows, config), config)
 
 
 def _nobody(rows: int, bytes_done: int, bytes_total: int) -> None:
@@ -103,10 +103,7 @@ class _Lens:
         facts = ENDLESS if self._stops.isdisjoint(rendered.labels) else 0
         if rendered.cut and self._loses(conversation):
             facts |= ANSWER_CUT
-        system = conversation.system or self.data.default_system
-        if system and self.renderer.folds_system:
-            facts |= FOLDED
-        return facts
+        return facts | (FOLDED if self.renderer.folds(conversation) else 0)
 
     def _loses(self, conversation: Conversation) -> bool:
         """Whether cutting takes tokens of a trained answer away."""
@@ -277,7 +274,7 @@ def _totals(reading: _Ledgering, lens: _Lens, chosen_rows: _Chosen, config: RunC
         trained=train.trained,
         longest=int(train.lengths.max(initial=0)),
         cut=train.having(CUT),
-        steps=_steps(train, config, sampled=bool(reading.partly)),
+        steps=None,
         cutoff=cutoff,
         dropped=sum(reasons.values()),
         reasons=dict(reasons.most_common()),
@@ -297,6 +294,7 @@ def _totals(reading: _Ledgering, lens: _Lens, chosen_rows: _Chosen, config: RunC
         shortest_dropped=min(lost, default=0),
         longest_dropped=max(lost, default=0),
         pictures=train.pictures,
+        places=_places(train, config.data),
         batch=config.train.per_device_train_batch_size,
         packing=config.data.packing,
         template=config.data.template,
@@ -311,10 +309,6 @@ def _overlap(ledger: Ledger, train: Selection, held: Selection) -> Overlap | Non
     return find_overlap(ledger.likenesses, train.usable, held.usable, ledger.places)
 
 
-def _steps(train: Selection, config: RunConfig, sampled: bool) -> Steps | None:
-    if sampled or not len(train.usable):
-        return None
-    places = len(train.usable)
-    if config.data.packing:
-        places = len(fit(train.kept.tolist(), config.data.cutoff_len))
-    return count_steps(places, config)
+def _places(train: Selection, data: DataOptions) -> int:
+    """What batches are made of."""
+    return len(fit(train.kept.tolist(), data.cutoff_len)) if data.packing else len(train.usable)

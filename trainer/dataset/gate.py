@@ -13,7 +13,8 @@ MOST_DROPPED = 0.2
 
 @dataclass(frozen=True)
 class Hold:
-    """One reason. `field`: the option that mends it. `insist`: the person may start all the same.
+    """One reason. `field`: the option that mends it. `insist`: the person may start all the same; False where that is
+    of no use, because training would refuse, too.
 
     `example` is a row that shows the reason, with a sentence of its own.
     """
@@ -46,7 +47,7 @@ def holds(totals: Totals) -> tuple[Hold, ...]:
     found: list[Hold] = []
     if not totals.whole:
         values = {"rows": totals.rows, **_lengths(totals)}
-        found.append(Hold("hold_end_cutoff", values, "cutoff_len", insist=False))
+        found.append(Hold("hold_end_cutoff", values, "cutoff_len", insist=totals.sampled))
     elif totals.endless == totals.rows:
         name = totals.ending_template
         code = "hold_end_template" if name else "hold_end_nowhere"
@@ -61,7 +62,9 @@ def _nothing(totals: Totals) -> Hold:
     values: Values = {"read": totals.read, **_names(totals)}
     if kind == "cutoff":
         values |= _lengths(totals)
-    return Hold(f"hold_nothing_{kind}", values, _FIELDS[kind], insist=False, example=_example(totals, code))
+    return Hold(
+        f"hold_nothing_{kind}", values, _FIELDS[kind], insist=totals.sampled, example=_example(totals, code)
+    )
 
 
 def _dropped(totals: Totals) -> Hold:
@@ -85,6 +88,8 @@ _FIELDS = {
 _PICTURES = ("row_image_", "row_video_", "row_media_", "row_no_eyes")
 _KINDS = {
     "row_cut": "cutoff",
+    "row_media_long": "cutoff",
+    "row_media_pixels": "cutoff",
     "row_untrained": "masked",
     "row_template_refuses": "template",
     "row_answers_unclear": "template",
@@ -94,9 +99,7 @@ _KINDS = {
 def _chief(totals: Totals) -> tuple[str, str]:
     """What most rows are dropped for: the kind of the reason, and the code of its rows."""
     code = max(totals.reasons, key=lambda each: totals.reasons[each], default="")
-    if code.startswith(_PICTURES):
-        return "pictures", code
-    return _KINDS.get(code, "read"), code
+    return _KINDS.get(code, "pictures" if code.startswith(_PICTURES) else "read"), code
 
 
 def _example(totals: Totals, code: str) -> RowProblem | None:

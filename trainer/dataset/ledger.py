@@ -65,7 +65,7 @@ class Ledger:
     def _refuse(self, row: Row, why: Unusable) -> None:
         if len(self.refused) < MOST_PROBLEMS:
             self.refused[len(self)] = RowProblem(row.dataset, row.number, why.code, why.values, row.file)
-        self._note(int(why.values["length"]) if why.code == "row_cut" else 0, 0, 0, 0)
+        self._note(int(why.values.get("length", 0)), 0, 0, 0)
         self.facts.append(0)
         self.reasons.append(self.codes.setdefault(why.code, len(self.codes)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.config import RunConfig
@@ -58,7 +58,7 @@ class Histogram:
 class Totals:
     """Counts over all rows of a run. Tokens are those of one epoch, after cutting; `longest` is before.
 
-    rows: rows that are trained. evaluation: rows held back or named for evaluation. dropped: rows that were read and
+    rows: rows that are trained (`places` batches are made of: with packing several rows share one). evaluation: rows held back or named for evaluation. dropped: rows that were read and
     cannot be used, for whatever reason: `reasons` counts them by code, `problems` keeps the first of them.
     cut: rows longer than the cutoff. answers_cut: rows of which a trained answer loses tokens.
     whole: rows of which a trained answer keeps its end. endless: rows without a trained end-of-turn token;
@@ -99,6 +99,7 @@ class Totals:
     shortest_dropped: int = 0
     longest_dropped: int = 0
     pictures: int = 0
+    places: int = 0
     batch: int = 1
     packing: bool = False
     template: str = ""
@@ -128,6 +129,12 @@ def count_steps(rows: int, config: RunConfig) -> Steps:
     per_epoch = max(1, math.ceil(batches / train.gradient_accumulation_steps))
     total = train.max_steps if train.max_steps > 0 else math.ceil(train.num_train_epochs * per_epoch)
     return Steps(per_epoch, total)
+
+
+def with_steps(totals: Totals, config: RunConfig) -> Totals:
+    """The totals with the steps of `config`, of which only epochs, accumulation and max_steps may be new."""
+    known = totals.places and not totals.sampled
+    return replace(totals, steps=count_steps(totals.places, config) if known else None)
 
 
 def make_histogram(lengths: Numbers, cutoff: int) -> Histogram:

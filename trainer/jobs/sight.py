@@ -2,48 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainer.config import RunConfig
-from trainer.dataset import doctor
+from trainer.dataset import doctor, gate
+from trainer.dataset.info import choose
+from trainer.dataset.ingest.task import Progress, Task
+from trainer.dataset.statistics import Totals, with_steps
+from trainer.errors import UserError
 from trainer.jobs import launch
 from trainer.jobs.place import locate_data
 
 KEPT = 4
+KEPT_COUNTS = 8
+# So many rows of each dataset are rendered in about a second.
+SAMPLE = 2_000
+Counting = Task[Totals]
+
+
+class _Lens(NamedTuple):
+    """What renders the rows for one model; `processor` is None for a model that does not see."""
+
+    tokenizer: Any
+    processor: Any
 
 
 class Sight:
-    """Previews for the forms of one server. Keeps the tokenizers that were used last; never downloads."""
+    """Previews and counts for the forms of one server. Never downloads.
+
+    Keeps the tokenizers and processors that were used last, and the counts of the forms that were counted last: as long
+    as neither the settings nor the files change, nothing is counted twice.
+    """
 
     def __init__(self, base: Path, *, trust_remote_code: bool = False) -> None:
         self._base = base
         self._trust = trust_remote_code
-        self._lock = Lock()
-        self._tokenizers: dict[Path, Any] = {}
+        self._loading, self._lock = Lock(), Lock()
+        self._lenses: dict[Path, _Lens] = {}
+        self._samples: dict[Any, Totals] = {}
+        self._countings: dict[Any, Counting] = {}
 
     def preview(self, config: RunConfig, page: int, size: int) -> doctor.Page:
         """Page `page` (from 1) of the rows. Raises UserError as training would."""
-        ready = self._ready(config)
-        return doctor.preview(self._tokenizer(config), ready.data, page, size)
+        ready, lens = self._ready(config), self._lens(config)
+        return doctor.preview(lens.tokenizer, ready.data, page, size, lens.processor, config.model.hub)
 
-    def count(self, config: RunConfig) -> doctor.Totals:
-        """Counts over all rows. Raises UserError as training would."""
-        return doctor.count(self._tokenizer(config), self._ready(config))
+    def count(self, config: RunConfig) -> Totals:
+        """Counts over all rows, when they are there. Raises UserError as training would."""
+        return with_steps(self.counting(config).wait(), config)
+
+    def counted(self, config: RunConfig) -> Totals | None:
+        """Counts over all rows, if `counting` has finished them. Raises UserError for an unknown dataset."""
+        with self._lock:
+            known = self._countings.get(self._key(self._ready(config)))
+        return with_steps(known.result, config) if known is not None and known.result is not None else None
+
+    def sample(self, config: RunConfig) -> Totals:
+        """Counts over the first rows of each dataset: in about a second, whatever the size. Raises UserError."""
+        ready = self._ready(config)
+        key = self._key(ready)
+        with self._lock:
+            if key in self._samples:
+                return self._samples[key]
+        lens = self._lens(config)
+        totals = doctor.count(lens.tokenizer, ready, lens.processor, sample=SAMPLE)
+        with self._lock:
+            _keep(self._samples, key, totals, KEPT_COUNTS)
+        return totals
+
+    def counting(self, config: RunConfig) -> Counting:
+        """Counts over all rows, in the background: the same task for the same settings and files, running or done.
+
+        Its result may have the steps of other epochs: `counted` has those of the config. Raises UserError for a dataset that is not registered; the task's error is what is wrong further on.
+        """
+        ready = self._ready(config)
+        key = self._key(ready)
+
+        def work(tell: Callable[[Progress], None], stop: Callable[[], bool]) -> Totals:
+            lens = self._lens(config)
+            return doctor.count(
+                lens.tokenizer, ready, lens.processor, tell=lambda *far: tell(Progress(*far)), stop=stop
+            )
+
+        with self._lock:
+            known = self._countings.get(key)
+            if known is None or (known.done and (known.result is None or known.result.sampled)):
+                for old in _keep(self._countings, key, Task(work), KEPT_COUNTS):
+                    old.stop()
+            return self._countings[key]
+
+    def holds(self, config: RunConfig) -> tuple[gate.Hold, ...]:
+        """What speaks against starting, from the count over all rows where there is one, else from the first rows.
+
+        Raises UserError as training would.
+        """
+        return gate.holds(self.counted(config) or self.sample(config))
+
+    def close(self) -> None:
+        """Stops what counts in the background."""
+        with self._lock:
+            for each in self._countings.values():
+                each.stop()
 
     def _ready(self, config: RunConfig) -> RunConfig:
         return config.with_values(dataset_dir=locate_data(config.data.dataset_dir, self._base))
 
-    def _tokenizer(self, config: RunConfig) -> Any:
+    def _key(self, ready: RunConfig) -> Any:
+        """What the counts depend on: settings, and the files as they are. Raises UserError for an unknown dataset."""
+        infos = choose(ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset))
+        stamps = tuple(stamp for info in infos if info.hub is None for stamp in _stamps(info.path))
+        model = (ready.model.model_name_or_path, ready.model.hub)
+        order = (ready.train.seed, ready.train.per_device_train_batch_size)
+        return repr((model, order, ready.data, infos)), stamps
+
+    def _lens(self, config: RunConfig) -> _Lens:
         launch.warm_up()
         from trainer.model import catalog
-        from trainer.model.load import load_tokenizer
+        from trainer.model.load import load_processor, load_tokenizer
 
         path = catalog.resolve_here(config.model.model_name_or_path, config.model.hub)
-        with self._lock:
-            if path not in self._tokenizers:
-                while len(self._tokenizers) >= KEPT:
-                    del self._tokenizers[next(iter(self._tokenizers))]
-                self._tokenizers[path] = load_tokenizer(path, self._trust)
-            return self._tokenizers[path]
+        with self._loading:
+            if path not in self._lenses:
+                made = _Lens(load_tokenizer(path, self._trust), load_processor(path, self._trust))
+                _keep(self._lenses, path, made, KEPT)
+            return self._lenses[path]
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any, most: int) -> list[Any]:
+    """Puts `value` last; what is too old leaves and is returned."""
+    kept.pop(key, None)
+    gone = []
+    while len(kept) >= most:
+        gone.append(kept.pop(next(iter(kept))))
+    kept[key] = value
+    return gone
+
+
+def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, time and size of each file. Raises UserError when they cannot be read."""
+    try:
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            stat = file.stat()
+            yield file.name, stat.st_mtime_ns, stat.st_size
+    except OSError as error:
+        raise UserError(
+            "file_unreadable", field="dataset", path=str(path)[:200], reason=str(error.strerror)
+        ) from None
