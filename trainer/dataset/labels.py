@@ -47,11 +47,15 @@ class Written(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """A rendered row with the text of its tokens: characters `offsets[i]` of `text` became `rendered.input_ids[i]`."""
+    """A rendered row with the text of its tokens: characters `offsets[i]` of `text` became `rendered.input_ids[i]`.
+
+    `places` are the characters of each picture and video of the row, those among them that were cut out.
+    """
 
     rendered: Rendered
     text: str
     offsets: Offsets
+    places: tuple[tuple[int, int], ...] = ()
 
 
 class Opening(NamedTuple):
@@ -111,7 +115,8 @@ class Labeller:
             raise TooLong(length, self._data.cutoff_len, sum(end - first for first, end in blocks))
         if not trained:
             raise Unusable("row_cut", length=length, cutoff=self._data.cutoff_len)
-        return Tokens(Rendered(ids, labels, trained, length, cut, whole, media), written.text, offsets)
+        rendered = Rendered(ids, labels, trained, length, cut, whole, media)
+        return Tokens(rendered, written.text, offsets, written.places)
 
     def _wanted(self, conversation: Conversation) -> list[bool]:
         """Which answers are trained."""

@@ -73,7 +73,7 @@ def view(renderer: Renderer, row: Row | RowProblem, expander: Expander | None = 
         return RowView(row.dataset, row.number, problem=row, file=row.file)
     try:
         tokens = renderer.explain(row.conversation)
-        pictures = _pictures(getattr(tokens.rendered, "media", ()), expander) if expander else ()
+        pictures = _pictures(tokens.rendered.media, expander) if expander else ()
     except Unusable as unusable:
         problem = RowProblem(row.dataset, row.number, unusable.code, unusable.values, row.file)
         return RowView(row.dataset, row.number, problem=problem, file=row.file)
@@ -132,7 +132,7 @@ def _kinds(tokens: Tokens, special_ids: frozenset[int]) -> list[_Kind]:
         for each, label in zip(rendered.input_ids, rendered.labels, strict=True)
     ]
     picture = 0
-    for start, end in getattr(tokens, "places", ()):
+    for start, end in tokens.places:
         inside = [place for place, (first, stop) in enumerate(offsets) if start <= first and stop <= end]
         for place in inside:
             kinds[place] = kinds[place]._replace(picture=picture)
