@@ -13,6 +13,7 @@ from webui import theme
 from webui.i18n import say
 from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
+from webui.tabs.data import DataDrawer
 from webui.tabs.runs import RunsDrawer
 
 # The language menu still says English when a page has just been loaded; the script knows better. It is the last input.
@@ -29,7 +30,8 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
         bar = top.build(hub)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
-                panel = train.build(page, workspace, bar)
+                training = train.build(page, workspace, bar)
+                panel = training.panel
                 panel.attach(loaded)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
@@ -37,6 +39,7 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
         talk.attach(loaded, talking.select)
         drawer = RunsDrawer(workspace.jobs, bar)
         drawer.open_in(panel, tabs)
+        DataDrawer(workspace, bar, training.bring, training.fields, tabs)
         for asked in (panel.head.select, drawer.chat):
             talk.open_run(asked, tabs)
         bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
@@ -55,7 +58,7 @@ def launch(
     served = gr.mount_gradio_app(
         outer, page, path="/", server_name=host, server_port=port, auth=auth, theme=theme.theme(),
         css_paths=theme.STYLES, head=theme.head(), footer_links=[], run_history=False, show_error=False, ssr_mode=False,
-        max_file_size="16mb", enable_monitoring=False,
+        max_file_size=workspace.shelf.limits.file_bytes, enable_monitoring=False,
     )  # fmt: skip
     config = uvicorn.Config(
         served, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S

@@ -21,11 +21,12 @@ class Top:
     """The components of the top bar that other parts read or write.
 
     `language` is the language menu ("en", "zh", ...): every handler that writes text takes it as an input. `model` holds
-    a name of the catalogue or `CUSTOM`, `path` the folder or hub id for the latter. `runs` is the button of the drawer.
+    a name of the catalogue or `CUSTOM`, `path` the folder or hub id for the latter. `runs` and `data` open the drawers.
     """
 
     language: gr.Dropdown
     runs: gr.Button
+    data: gr.Button
     model: gr.Dropdown
     path: gr.Textbox
     hub: gr.Dropdown
@@ -41,6 +42,7 @@ def build(hub: str) -> Top:
     with gr.Row(elem_id="bar"):
         gr.HTML(_brand(), elem_id="brand")
         runs = gr.Button(say("page.runs"), elem_id="say-page-runs", size="sm", scale=0)
+        data = gr.Button(say("data.open"), elem_id="say-data-open", size="sm", scale=0)
         language = gr.Dropdown(
             [(name, lang) for lang, name in LANGUAGES.items()], value="en", show_label=False, container=False,
             filterable=False, elem_id="say-page-language", scale=0, label=say("page.language"),
@@ -59,7 +61,7 @@ def build(hub: str) -> Top:
         checkpoints = controls.make(known["adapter_name_or_path"])
         template = controls.make(known["template"])
         hub_menu = controls.make(known["hub"], hub)
-    return Top(language, runs, model, path, hub_menu, method, checkpoints, template)
+    return Top(language, runs, data, model, path, hub_menu, method, checkpoints, template)
 
 
 def model_choices(lang: str) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -44,8 +44,16 @@ class Parts:
     buttons: dict[str, Any]
 
 
-def build(page: gr.Blocks, workspace: Workspace, top: Top) -> RunPanel:
-    """Draws the tab and wires it. Other tabs put a run on show through the panel."""
+class Built(NamedTuple):
+    """What other parts of the page reach: the run panel, the controls by their options' names, and "Bring data"."""
+
+    panel: RunPanel
+    fields: dict[str, Any]
+    bring: gr.Button
+
+
+def build(page: gr.Blocks, workspace: Workspace, top: Top) -> Built:
+    """Draws the tab and wires it."""
     values = form.proposed("Sprout", "lora")
     fields = {
         "model_name_or_path": top.model, "model_path": top.path, "hub": top.hub, "finetuning_type": top.method,
@@ -57,7 +65,7 @@ def build(page: gr.Blocks, workspace: Workspace, top: Top) -> RunPanel:
         with gr.Column(elem_id="happens", scale=6, min_width=320):
             panel = RunPanel(workspace.jobs, top.language)
     _Wiring(Desk(workspace), top, panel, fields | made, parts).listen(page)
-    return panel
+    return Built(panel, fields | made, parts.buttons["bring"])
 
 
 def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
@@ -69,6 +77,9 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
         made |= _fields("data", values)
         with gr.Row(elem_classes="line"):
             html["facts"] = gr.HTML(elem_id="facts")
+            buttons["bring"] = gr.Button(
+                say("data.bring"), elem_id="say-data-bring", scale=0, min_width=80, size="sm"
+            )
             buttons["preview"] = _button("preview", size="sm")
         html["preview"] = gr.HTML(elem_id="preview", js_on_load=_PAGER)
     with gr.Column(elem_classes="card", elem_id="basics-card"):
