@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from tests.dataset import tokenizers as tk
 from trainer.dataset.conversation import RowProblem
-from trainer.dataset.info import load_info
+from trainer.dataset.files import Item
+from trainer.dataset.info import load_info, parse_entry
 from trainer.dataset.load import Rows, load_rows
 from trainer.dataset.render import Renderer, render_all
-from trainer.dataset.rows import read_rows
+from trainer.dataset.rows import Reading, RowReader, read_rows
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
@@ -55,6 +56,19 @@ def messages(*said: Mapping[str, Any]) -> dict[str, Any]:
 
 ASK = {"role": "user", "content": "Hi"}
 TELL = {"role": "assistant", "content": "Yo"}
+KTO = {"columns": {"prompt": "instruction", "response": "output", "kto_tag": "kto"}}
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+
+
+GOODS: dict[tuple[str, bool], Any] = {
+    ("alpaca", False): {**GOOD, "kto": True},
+    ("sharegpt", False): chat(("human", "Hi"), ("gpt", "Yo")),
+    ("openai", False): messages(ASK, TELL),
+    ("alpaca", True): {"instruction": "Hi", "chosen": "Yo", "rejected": "No"},
+    ("sharegpt", True): chat(
+        ("human", "Hi"), chosen={"from": "gpt", "value": "Yo"}, rejected={"from": "gpt", "value": "No"}
+    ),
+}
 
 
 class BadRow(NamedTuple):
@@ -89,17 +103,60 @@ BAD_ROWS = [
     BadRow("message a text", {"conversations": ["x"]}, CHAT, "row_type", "conversations[1] is a text; it must be an object"),
     BadRow("no role", {"conversations": [{"value": "x"}]}, CHAT, "row_missing", "conversations[1].from is missing"),
     BadRow("no content", {"conversations": [{"from": "human"}]}, CHAT, "row_missing", "conversations[1].value is missing"),
-    BadRow("unknown role", chat(("alien", "x"), ("gpt", "y")), CHAT, "row_role", "conversations[1] comes from 'alien'; known are human, gpt, system"),
+    BadRow("unknown role", chat(("alien", "x"), ("gpt", "y")), CHAT, "row_role", "conversations[1] comes from 'alien'; known are human, gpt, system, observation, function_call"),
     BadRow("role null", chat((None, "x")), CHAT, "row_role", "comes from 'None'"),  # type: ignore[arg-type]
     BadRow("answer first", chat(("gpt", "y"), ("human", "x")), CHAT, "row_order", "conversations[1] comes from 'assistant', where 'user' is due"),
     BadRow("two questions", chat(("system", "S"), ("human", "x"), ("human", "x")), CHAT, "row_order", "conversations[3] comes from 'user', where 'assistant' is due"),
     BadRow("late system", chat(("human", "x"), ("gpt", "y"), ("system", "S"), ("gpt", "y")), CHAT, "row_order", "conversations[3] comes from 'system'"),
     BadRow("ends with a question", chat(("human", "x"), ("gpt", "y"), ("human", "z")), CHAT, "row_no_answer", "conversations[3]"),
     BadRow("empty answer in between", chat(("human", "x"), ("gpt", ""), ("human", "z"), ("gpt", "y")), CHAT, "row_empty_answer", "conversations[2].value"),
-    BadRow("a tool's result", chat(("human", "x"), ("function_call", "{}")), CHAT, "row_not_yet", "'function_call', which is not supported yet"),
-    BadRow("tool calls", messages(ASK, {"role": "assistant", "content": None, "tool_calls": [{}]}), OPENAI, "row_not_yet", "tool_calls"),
+    BadRow("calls that are no JSON", chat(("human", "x"), ("function_call", "call f")), CHAT, "row_calls", "conversations[2].value must hold the call of a tool as JSON"),
+    BadRow("a call without a name", chat(("human", "x"), ("function_call", "{}")), CHAT, "row_type", "conversations[2].value[1].name is nothing"),
+    BadRow("no call in a list", chat(("human", "x"), ("function_call", "[]")), CHAT, "row_type", "conversations[2].value is a list"),
+    BadRow("calls null", chat(("human", "x"), ("function_call", None)), CHAT, "row_no_answer", "conversations[2].value"),
+    BadRow("a result first", chat(("observation", "x"), ("gpt", "y")), CHAT, "row_order", "conversations[1] comes from 'tool', where 'user' is due"),
+    BadRow("ends with a result", chat(("human", "x"), ("gpt", "y"), ("observation", "z")), CHAT, "row_no_answer", "conversations[3]"),
+    BadRow("two answers", chat(("human", "x"), ("gpt", "y"), ("gpt", "y")), CHAT, "row_order", "conversations[3] comes from 'assistant', where 'user' is due"),
+    BadRow("a question after a result", chat(("human", "x"), ("gpt", "y"), ("observation", "z"), ("human", "x"), ("gpt", "y")), CHAT, "row_order", "conversations[4] comes from 'user', where 'assistant' is due"),
+    BadRow("tools that are no JSON", chat(("human", "x"), ("gpt", "y"), tools="[{]"), CHAT, "row_json", "tools is not valid JSON"),
+    BadRow("tools a number", chat(("human", "x"), ("gpt", "y"), tools=5), CHAT, "row_type", "tools[1] is a number; it must be a function with a name"),
+    BadRow("a tool without a name", chat(("human", "x"), ("gpt", "y"), tools=[{"type": "function", "function": {}}]), CHAT, "row_type", "tools[1].name is nothing"),
+    BadRow("half a character in a tool", chat(("human", "x"), ("gpt", "y"), tools=[{"name": "\ud83d"}]), CHAT, "row_half_character", "tools holds half a character"),
+    BadRow("a system that is an object", chat(("human", "x"), ("gpt", "y"), system={}), CHAT, "row_type", "system is an object"),
+    BadRow("an empty tool call", messages(ASK, {"role": "assistant", "content": None, "tool_calls": [{}]}), OPENAI, "row_type", "messages[2].tool_calls[1].name is nothing"),
+    BadRow("tool calls that are words", messages(ASK, {"role": "assistant", "content": None, "tool_calls": "f()"}), OPENAI, "row_json", "messages[2].tool_calls is not valid JSON"),
+    BadRow("a thought that is a list", messages(ASK, {**TELL, "reasoning_content": ["x"]}), OPENAI, "row_type", "messages[2].reasoning_content is a list"),
+    BadRow("a thought alone", messages(ASK, {"role": "assistant", "content": "", "reasoning_content": "x"}), OPENAI, "row_empty_answer", "messages[2].content"),
+    BadRow("no content and no call", messages(ASK, {"role": "assistant"}), OPENAI, "row_missing", "messages[2].content is missing"),
+    BadRow("a sound", messages({"role": "user", "content": [{"type": "input_audio"}]}, TELL), OPENAI, "row_part", "messages[1].content[1] holds 'input_audio'; read are text, image"),
+    BadRow("a picture in the system prompt", messages({"role": "system", "content": [{"type": "image"}]}, ASK, TELL), OPENAI, "row_part", "messages[1].content[1] holds 'image'; read are text"),
+    BadRow("an image of nowhere", messages({"role": "user", "content": [{"type": "image_url"}]}, TELL), OPENAI, "row_media_count", "1 marks <image>, but images holds 0"),
+    BadRow("an image of the web", messages({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.org/a.png"}}]}, TELL), OPENAI, "row_media_address", "'https://x.org/a.png'; nothing is fetched from the web"),
+    BadRow("fewer images than marks", {"instruction": "<image><image>", "output": "y", "images": [PIXEL]}, {}, "row_media_count", "2 marks <image>, but images holds 1"),
+    BadRow("more images than marks", {"instruction": "<image>", "output": "y", "images": [PIXEL, PIXEL]}, {}, "row_media_count", "1 marks <image>, but images holds 2"),
+    BadRow("marks and no video", {"instruction": "<video>", "output": "y", "videos": []}, {}, "row_media_count", "1 marks <video>, but videos holds 0"),
+    BadRow("an image null", {"instruction": "<image>", "output": "y", "images": [None]}, {}, "row_type", "images[1] is nothing; it must be a path"),
+    BadRow("an image a number", {"instruction": "<image>", "output": "y", "images": 3}, {}, "row_type", "images is a number"),
+    BadRow("an image that is not there", {"instruction": "<image>", "output": "y", "images": "../none.png"}, {}, "row_media_missing", "images names '../none.png', which is not there"),
+    BadRow("an image that is a folder", {"instruction": "<image>", "output": "y", "images": ["."]}, {}, "row_media_folder", "images[1] names '.', which is no file"),
+    BadRow("a name with NUL", {"instruction": "<image>", "output": "y", "images": ["a\0.png"]}, {}, "row_media_name", "images[1] names"),
+    BadRow("a name of half a character", {"instruction": "<image>", "output": "y", "images": ["\ud83d.png"]}, {}, "row_media_name", "images[1] names '?.png'"),
+    BadRow("a name too long", {"instruction": "<image>", "output": "y", "images": ["x" * 300]}, {}, "row_media_name", "it is too long"),
+    BadRow("an empty name", {"instruction": "<image>", "output": "y", "images": [""]}, {}, "row_media_name", "it is no name of a file"),
+    BadRow("a broken data address", {"instruction": "<image>", "output": "y", "images": ["data:image/png;base64,?"]}, {}, "row_media_data", "images[1] cannot be read: its base64 is broken"),
+    BadRow("an empty data address", {"instruction": "<image>", "output": "y", "images": ["data:image/png;base64,"]}, {}, "row_media_data", "it is empty"),
+    BadRow("a file address", {"instruction": "<image>", "output": "y", "images": ["file:///etc/hosts"]}, {}, "row_media_address", "images[1] is an address"),
+    BadRow("a video without frames", {"instruction": "<video>", "output": "y", "videos": [[]]}, {}, "row_video_frameless", "videos[1]"),
+    BadRow("no better answer", {"instruction": "Hi", "rejected": "No"}, {"ranking": True}, "row_no_answer", "there is no answer (chosen)"),
+    BadRow("no worse answer", {"instruction": "Hi", "chosen": "Yo"}, {"ranking": True}, "row_missing", "rejected is missing"),
+    BadRow("a worse answer that is none", {"instruction": "Hi", "chosen": "Yo", "rejected": 3}, {"ranking": True}, "row_type", "rejected is a number"),
+    BadRow("a better answer that asks", chat(("human", "x"), chosen={"from": "human", "value": "x"}, rejected={"from": "gpt", "value": "x"}), {**CHAT, "ranking": True}, "row_order", "chosen comes from 'user', where 'assistant' is due"),
+    BadRow("a worse answer that is empty", chat(("human", "x"), chosen={"from": "gpt", "value": "x"}, rejected={"from": "gpt", "value": ""}), {**CHAT, "ranking": True}, "row_empty_answer", "rejected.value"),
+    BadRow("a pair after an answer", chat(("human", "x"), ("gpt", "y"), chosen={"from": "gpt", "value": "x"}, rejected={"from": "gpt", "value": "x"}), {**CHAT, "ranking": True}, "row_order", "chosen comes from 'assistant', where 'user' is due"),
+    BadRow("an answer that nobody wants", {**GOOD, "kto": False}, KTO, "row_undesired", "kto marks the answer as one that is not wanted"),
+    BadRow("no word on the answer", {**GOOD, "kto": None}, KTO, "row_missing", "kto is missing"),
+    BadRow("a word that is no tag", {**GOOD, "kto": "maybe"}, KTO, "row_type", "kto is a text; it must be true or false"),
     BadRow("content null", messages(ASK, {"role": "assistant", "content": None}), OPENAI, "row_no_answer", "messages[2].content"),
-    BadRow("an image", messages({"role": "user", "content": [{"type": "image_url"}]}, TELL), OPENAI, "row_not_yet", "messages[1].content[1] holds 'image_url'"),
     BadRow("a part without type", messages({"role": "user", "content": ["x"]}, TELL), OPENAI, "row_type", "a part with a type"),
     BadRow("a part without text", messages({"role": "user", "content": [{"type": "text"}]}, TELL), OPENAI, "row_type", "content[1].text is nothing"),
     BadRow("weight of two", messages(ASK, {**TELL, "weight": 2}), OPENAI, "row_type", "messages[2].weight is 2"),
@@ -108,9 +165,7 @@ BAD_ROWS = [
 
 @pytest.mark.parametrize("bad", BAD_ROWS, ids=lambda bad: bad.name)
 def test_a_bad_row_is_named_and_the_others_are_used(bad: BadRow, tmp_path: Path) -> None:
-    good: Any = GOOD
-    if bad.entry:
-        good = messages(ASK, TELL) if bad.entry is OPENAI else chat(("human", "Hi"), ("gpt", "Yo"))
+    good = GOODS[bad.entry.get("formatting", "alpaca"), bad.entry.get("ranking", False)]
     rows = read(tmp_path, [good, bad.row, good], bad.entry)
     assert [row.number for row in rows.train] == [1, 3]
     (problem,) = rows.problems
@@ -126,7 +181,6 @@ class BadFile(NamedTuple):
     content: Any
     code: str
     told: tuple[str, ...]
-    entry: Any = None
     file: str = "rows.json"
 
 
@@ -145,40 +199,16 @@ BAD_FILES = [
     BadFile("a number", "17", "data_not_list", ("a list of rows or one row a line, but holds a int",)),
     BadFile("nested too deep", "[" * 100_000 + "]" * 100_000, "data_no_rows", ("row 1: not valid JSON at line 1, column 102: it is nested deeper than 100 levels",)),
     BadFile("every line broken", "{a}\n{b}\n{c}\n{d}", "data_no_rows", ("4 were read", "row 1: not valid JSON at column 2", "row 3"), file="rows.jsonl"),
-    BadFile("entry a text", [GOOD], "data_entry_wrong", ("'mine'",), entry="rows.json"),
-    BadFile("no file_name", [GOOD], "data_no_file_name", ("no file_name",), entry={"file_name": ""}),
-    BadFile("file missing", [GOOD], "data_file_missing", ("'mine'", "none.json"), entry={"file_name": "none.json"}),
-    BadFile("a name too long", [GOOD], "file_unreadable", ("cannot be read",), entry={"file_name": "x" * 5000}),
-    BadFile("a folder", [GOOD], "data_not_yet", ("a folder",), entry={"file_name": "."}),
-    BadFile("csv", [GOOD], "data_not_yet", (".csv files",), entry={"file_name": "rows.csv"}),
-    BadFile("a hub", [GOOD], "data_not_yet", ("hf_hub_url",), entry={"hf_hub_url": "a/b"}),
-    BadFile("ranking", [GOOD], "data_not_yet", ("ranking",), entry={"ranking": True}),
-    BadFile("another split", [GOOD], "data_not_yet", ("split: test",), entry={"split": "test"}),
-    BadFile("images", [GOOD], "data_not_yet", ("images",), entry={"columns": {"prompt": "instruction", "response": "output", "images": "images"}}),
-    BadFile("kto", [GOOD], "data_not_yet", ("kto_tag",), entry={"columns": {"prompt": "instruction", "response": "output", "kto_tag": "label"}}),
-    BadFile("formatting", [GOOD], "data_formatting_unknown", ("'chatml'", "alpaca, sharegpt, openai"), entry={"formatting": "chatml"}),
-    BadFile("a key misspelt", [GOOD], "data_entry_key", ("'colums'",), entry={"colums": {}}),
-    BadFile("columns a list", [GOOD], "data_entry_wrong", ("columns is list",), entry={"columns": []}),
-    BadFile("an unknown column", [GOOD], "data_entry_wrong", ("columns is answer", "response"), entry={"columns": {"answer": "output"}}),
-    BadFile("a column's name a number", [GOOD], "data_entry_wrong", ("columns.prompt is 1",), entry={"columns": {"prompt": 1}}),
-    BadFile("columns without response", [GOOD], "data_entry_lacks", ("columns does not name response",), entry={"columns": {"prompt": "instruction"}}),
-    BadFile("columns without prompt", [GOOD], "data_entry_lacks", ("columns does not name prompt",), entry={"columns": {"response": "output"}}),
-    BadFile("tags without role_tag", [GOOD], "data_entry_lacks", ("tags does not name role_tag",), entry={"formatting": "sharegpt", "tags": {"content_tag": "x"}}),
-    BadFile("num_samples of zero", [GOOD], "data_entry_wrong", ("num_samples is 0",), entry={"num_samples": 0}),
-    BadFile("a column in no row", [GOOD], "data_column_nowhere", ("no row has: sys",), entry={"columns": {"prompt": "instruction", "response": "output", "system": "sys"}}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: bad.name)
 def test_a_bad_file_or_entry_has_its_sentence(bad: BadFile, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        read(tmp_path, bad.content, bad.entry, bad.file)
+        read(tmp_path, bad.content, None, bad.file)
     assert error.value.code == bad.code
     for each in bad.told:
         assert each in error.value.text
-    if bad.entry is not None:
-        # Other datasets of the same file are not touched by it.
-        assert [info.name for info in load_info(tmp_path).values() if info.refusal is None][-1] == "other"
 
 
 def test_a_dataset_that_is_not_registered_lists_those_that_are(tmp_path: Path) -> None:
@@ -190,65 +220,58 @@ def test_a_dataset_that_is_not_registered_lists_those_that_are(tmp_path: Path) -
     assert error.value.field == "dataset"
 
 
-@pytest.mark.parametrize(
-    ("content", "code", "told"),
-    [
-        (b'{"a": {}\n"b": 1}', "json_broken", "line 2, column 1"),
-        (b"[]", "data_info_not_object", "must hold an object"),
-        (b"\xff{}", "file_not_utf8", "byte 0"),
-        (b"", "json_broken", "line 1, column 1"),
-        (b"[" * 100_000, "data_too_deep", "nested too deep"),
-    ],
-)
-def test_a_broken_dataset_info(tmp_path: Path, content: bytes, code: str, told: str) -> None:
-    (tmp_path / "dataset_info.json").write_bytes(content)
-    with pytest.raises(UserError) as error:
-        load_info(tmp_path)
-    assert (error.value.code, error.value.field) == (code, "dataset_dir")
-    assert told in error.value.text and "dataset_info.json" in error.value.text
-
-
-def test_a_missing_folder_and_a_folder_without_dataset_info(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no data folder"):
-        load_info(tmp_path / "none")
-    for name in ("x" * 5000, "~nobody-of-this-name/data"):
-        with pytest.raises(UserError, match="no data folder"):
-            load_info(name)
-    with pytest.raises(UserError, match=r"holds no dataset_info\.json"):
-        load_info(tmp_path)
-
-
 def test_one_broken_line_among_good_ones(tmp_path: Path) -> None:
     rows = read(tmp_path, f"{ROW}\n\n{ROW[:-1]}\n{ROW}\n", name="rows.jsonl")
     assert [row.number for row in rows.train] == [1, 4]
     assert rows.problems[0].text.startswith("mine, row 3: not valid JSON at column 37")
 
 
+WORDS = [
+    "user", "human", "gpt", "assistant", "system", "tool", "function", "function_call", "observation", "developer", "Hi",
+    "<image>", "<video> and <image>", "<think>Hm</think>Yo", '{"name": "f", "arguments": {"x": 1}}', '[{"name": "f"}]',
+    "Well. [1] {}", "[]", PIXEL, "data:,", "http://x.org/a.png", "none.png", "", "\0", "\ud83d", "text", "image", "image_url",
+]  # fmt: skip
+FIELDS = [
+    "instruction", "input", "output", "history", "system", "conversations", "messages", "from", "value", "role", "content",
+    "type", "text", "train", "weight", "tool_calls", "function", "name", "arguments", "tools", "images", "videos", "chosen",
+    "rejected", "kto", "image", "image_url", "url", "path", "bytes", "thinking", "reasoning_content",
+]  # fmt: skip
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["user", "human", "gpt", "assistant", "system", "Hi"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["instruction", "input", "output", "history", "system", "conversations", "messages", "from", "value", "role", "content", "type", "text", "train", "weight", "tool_calls"]),
-        inner, max_size=5,
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
     max_leaves=12,
 )  # fmt: skip
+words = st.sampled_from(WORDS) | json_values
 turns = st.fixed_dictionaries(
-    {"role": st.sampled_from(["user", "assistant", "system", "tool", 3]), "content": json_values},
-    optional={"weight": json_values},
+    {"role": st.sampled_from(["user", "assistant", "system", "tool", "function", 3]), "content": words},
+    optional={"weight": json_values, "tool_calls": words, "thinking": words},
 )
+said = st.fixed_dictionaries(
+    {"from": st.sampled_from(["human", "gpt", "observation", "function_call", "system"]), "value": words}
+)
+more = {
+    "tools": words,
+    "images": words | st.lists(words, max_size=3),
+    "videos": words,
+    "system": words,
+    "kto": words,
+}
+pair = {"chosen": words | turns | said, "rejected": words | turns | said}
 junk = st.one_of(
     json_values,
     st.fixed_dictionaries(
-        {"instruction": json_values, "output": json_values}, optional={"history": json_values}
+        {"instruction": words, "output": words}, optional={"history": json_values, **more, **pair}
     ),
-    st.fixed_dictionaries({"messages": st.lists(turns, max_size=5)}),
-    st.just({**GOOD, **messages(ASK, TELL), **chat(("human", "Hi"), ("gpt", "Yo"))}),
+    st.fixed_dictionaries({"messages": st.lists(turns, max_size=5)}, optional={**more, **pair}),
+    st.fixed_dictionaries({"conversations": st.lists(said, max_size=5)}, optional={**more, **pair}),
+    st.just({**GOOD, **messages(ASK, TELL), **chat(("human", "Hi"), ("gpt", "Yo")), "kto": True}),
 )
 
 
 @given(
     rows=st.lists(junk, min_size=1, max_size=12),
     formatting=st.sampled_from(["alpaca", "sharegpt", "openai"]),
+    ranking=st.booleans(),
     file=st.sampled_from(["rows.json", "rows.jsonl"]),
     cutoff=st.sampled_from([4, 12, 2048]),
 )
@@ -259,14 +282,14 @@ junk = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_rows_in_are_rows_out_and_problems(
-    rows: list[Any], formatting: str, file: str, cutoff: int, tmp_path: Path
+    rows: list[Any], formatting: str, ranking: bool, file: str, cutoff: int, tmp_path: Path
 ) -> None:
     if file == "rows.jsonl" and len(rows) == 1 and isinstance(rows[0], list):
         rows = [
             *rows,
             0,
         ]  # a single line with a list of objects is a list of rows, whatever the file is called
-    options = write(tmp_path, rows, {"formatting": formatting}, file)
+    options = write(tmp_path, rows, {"formatting": formatting, "ranking": ranking}, file)
     found = list(read_rows(load_info(tmp_path)["mine"]))
     assert [each.number for each in found] == list(range(1, len(rows) + 1))
     problems = [each for each in found if isinstance(each, RowProblem)]
@@ -281,3 +304,44 @@ def test_rows_in_are_rows_out_and_problems(
         return
     assert len(rendered.rows) + len(rendered.problems) + len(problems) == len(rows)
     assert all(row.trained > 0 and len(row.input_ids) <= cutoff for row in rendered.rows)
+
+
+# What tables can hold besides: bytes, and numbers that JSON has no word for.
+cells = st.recursive(
+    json_values | st.binary(max_size=4) | st.just(float("nan")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(
+    row=junk | st.dictionaries(st.sampled_from(FIELDS), cells, max_size=8),
+    entry=st.fixed_dictionaries(
+        {"formatting": st.sampled_from(["alpaca", "sharegpt", "openai"]), "ranking": st.booleans()},
+        optional={"columns": st.fixed_dictionaries(
+            {"prompt": st.just("instruction"), "response": st.just("output"), "messages": st.just("messages"), "chosen": st.just("chosen"), "rejected": st.just("rejected")},
+            optional={each: st.just(each) for each in ("history", "system", "tools", "images", "videos")} | {"kto_tag": st.just("kto")},
+        )},
+    ),
+)  # fmt: skip
+@settings(
+    deadline=None,
+    derandomize=True,
+    max_examples=400,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_row_is_usable_or_has_its_sentence(row: Any, entry: dict[str, Any], tmp_path: Path) -> None:
+    info = parse_entry(tmp_path, "mine", {"file_name": "rows.json", **entry})
+    found = RowReader(info, Reading({"name": "Lumo"}, dataset_dir=str(tmp_path))).read(Item(7, row))
+    if isinstance(found, RowProblem):
+        found.text.encode()
+        assert found.text.startswith("mine, row 7: ")
+        return
+    conversation = found.conversation
+    conversation.system.encode()
+    assert isinstance(conversation.functions, list)
+    assert conversation.messages[0].role == "user" and conversation.messages[-1].role == "assistant"
+    for message in conversation.messages:
+        assert message.text.strip() or message.media or message.calls or message.role != "assistant"
+        assert all(each.path or each.data or each.frames for each in message.media)
+        f"{message.text}{message.thinking}{message.calls}".encode()
