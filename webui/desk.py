@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from trainer.config import RunConfig, read_file, require_training, write_yaml
 from trainer.dataset import templates
-from trainer.dataset.doctor import Page, Totals
+from trainer.dataset.doctor import Page
+from trainer.dataset.gate import Hold
 from trainer.dataset.info import load_info
+from trainer.dataset.ingest.task import Progress
+from trainer.dataset.statistics import Totals
 from trainer.errors import UserError, UserErrors, problems_of
-from trainer.jobs.job import Job
 from trainer.jobs.place import PROPOSED, locate_data, model_folder
 from trainer.jobs.sight import Sight
 from trainer.jobs.workspace import Workspace
@@ -22,7 +24,6 @@ from webui.outlook import Look, Outlook
 
 MOST_FILE_KB = 256
 ROWS_A_PAGE = 5
-MOST_COUNTED = 5000
 Choice = tuple[str, str]
 
 
@@ -35,10 +36,25 @@ class Lists(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The answer to a press: a result, or the problems because of which there is none."""
+    """The answer to a press: a result, or the problems, or the reasons to hold it back, because of which there is none."""
 
     result: Any
     problems: tuple[UserError, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+
+class Counts(NamedTuple):
+    """Counts over all rows, or over the first ones while the others are being counted (`progress`)."""
+
+    totals: Totals
+    progress: Progress | None = None
+
+
+class Seen(NamedTuple):
+    """A page of rows and the counts."""
+
+    page: Page
+    counts: Counts
 
 
 class Desk:
@@ -78,15 +94,28 @@ class Desk:
         """The output folder to propose for the next run."""
         return self.workspace.jobs.propose_name(values["model_name_or_path"], values["finetuning_type"])
 
-    def start(self, values: Mapping[str, Any], token: str) -> Outcome:
-        """Submits the run; its job. The same token gives the same job."""
+    def start(self, values: Mapping[str, Any], token: str, insist: bool = False) -> Outcome:
+        """Submits the run; its job. The same token gives the same job.
 
-        def submit() -> Job:
-            config = form.read(values)
-            self._check(config, values)
-            return self.workspace.jobs.submit(config, token)
+        A run of which nothing good can come is held back with the reasons; a person may `insist` where that makes sense.
+        """
+        read = _try(lambda: form.read(values))
+        if read.result is None:
+            return read
+        checked = _try(lambda: self._check(read.result, values))
+        if checked.problems:
+            return checked
+        reasons = self._holds(read.result)
+        if reasons and not (insist and all(each.insist for each in reasons)):
+            return Outcome(None, holds=reasons)
+        return _try(lambda: self.workspace.jobs.submit(read.result, token))
 
-        return _try(submit)
+    def _holds(self, config: RunConfig) -> tuple[Hold, ...]:
+        """Reasons to hold the run back. What cannot be known before the model is fetched holds nothing back."""
+        try:
+            return self._sight.holds(config)
+        except UserError:
+            return ()
 
     def _check(self, config: RunConfig, values: Mapping[str, Any]) -> None:
         """Raises UserErrors for a model and for data that a run would fail on at once."""
@@ -101,16 +130,28 @@ class Desk:
             raise UserErrors(problems)
 
     def preview(self, values: Mapping[str, Any], page: int) -> Outcome:
-        """A page of rows and, unless there are very many, counts over all of them; else None in their place."""
+        """A page of rows with the counts (`Seen`)."""
 
-        def see() -> tuple[Page, Totals | None]:
+        def see() -> Seen:
             config = form.read(values)
             require_training(config)
-            rows = self._outlook.look(values).rows
-            counted = self._sight.count(config) if rows is not None and rows <= MOST_COUNTED else None
-            return self._sight.preview(config, page, ROWS_A_PAGE), counted
+            return Seen(self._sight.preview(config, page, ROWS_A_PAGE), self._count(config))
 
         return _try(see)
+
+    def counts(self, values: Mapping[str, Any]) -> Outcome:
+        """How far the counting of an open preview is (`Counts`)."""
+        return _try(lambda: self._count(form.read(values)))
+
+    def _count(self, config: RunConfig) -> Counts:
+        """The first rows at once; where there are more, all of them in the background."""
+        sample = self._sight.sample(config)
+        if not sample.sampled or config.data.streaming:
+            return Counts(sample)
+        whole = self._sight.counting(config)
+        if whole.done and whole.result is not None:
+            return Counts(whole.result)
+        return Counts(sample, None if whole.done else whole.progress)
 
     def command(self, values: Mapping[str, Any]) -> Outcome:
         """The command line that starts the same run."""

@@ -206,6 +206,14 @@
   // ---- presses ---------------------------------------------------------------------------------------------------------
   // A double click is one wish: presses as close as those of one, and all while an answer is out, carry the same token.
   const pressed = { token: "", at: 0, out: false };
+  let insisted = false;
+  const insist = () => { insisted = true; byId("say-train-start").click(); };
+  // While all rows are being counted, the page asks how far it is.
+  let asking = 0;
+  const recount = () => {
+    if (asking || !document.querySelector("#counts [data-counting]")) return;
+    asking = setTimeout(() => { asking = 0; window.tuneboard.recount(); }, 1200);
+  };
   const press = (given) => {
     const now = Date.now();
     if (!pressed.out && now - pressed.at > 600) {
@@ -215,6 +223,8 @@
     pressed.out = true;
     busy("say-train-start");
     given[0] = pressed.token;
+    given[1] = insisted ? "yes" : "";
+    insisted = false;
     return given;
   };
   // A pressed button shows at once that it was; the answer, or a minute without one, sets it free.
@@ -274,6 +284,7 @@
     waiting = false;
     translate();
     mark();
+    recount();
     observer.takeRecords();
   };
   const observer = new MutationObserver(() => {
@@ -289,6 +300,7 @@
   document.addEventListener("click", (event) => {
     const target = event.target;
     if (target.closest("[data-do='shade']")) switchShade();
+    if (target.closest("[data-do='insist']")) insist();
     if (target.closest("[data-do='copy']")) copy(target.closest("[data-do='copy']"));
     const tool = target.closest("#say-train-preview, #say-train-command, #say-train-save");
     if (tool) busy(tool.id);

@@ -1,10 +1,11 @@
-"""Rendered rows as HTML: exactly the tokens of training, the trained ones marked. Pure."""
+"""Rendered rows as HTML: exactly the tokens of training, the trained ones marked, pictures in their places. Pure."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from html import escape
 
-from trainer.dataset.doctor import Page, Piece, RowView, Totals
+from trainer.dataset.doctor import Page, PictureView, Piece, RowView
 from webui.i18n import say, say_sentence
 from webui.words import count
 
@@ -12,12 +13,12 @@ from webui.words import count
 MOST_SHOWN = 6000
 
 
-def preview(page: Page, number: int, totals: Totals | None, lang: str) -> str:
-    """Page `number` (from 1) with its counts and the buttons for the pages beside it."""
+def preview(page: Page, number: int, lang: str) -> str:
+    """Page `number` (from 1) with the buttons for the pages beside it."""
     rows = "".join(_row(row, lang) for row in page.rows) or f"<p>{_say('empty', lang)}</p>"
     return (
         f'<section class="preview" aria-label="{_say("title", lang)}"><header>{_legend(lang)}{_pager(page, number, lang)}'
-        f"</header>{_totals(totals, lang)}{rows}</section>"
+        f"</header>{rows}</section>"
     )
 
 
@@ -51,46 +52,46 @@ def _pager(page: Page, number: int, lang: str) -> str:
     )
 
 
-def _totals(totals: Totals | None, lang: str) -> str:
-    if totals is None:
-        return ""
-    facts = [
-        say("train.shown.rows", lang, rows=count(totals.rows, lang)),
-        say(
-            "train.shown.tokens", lang, trained=count(totals.trained, lang), tokens=count(totals.tokens, lang)
-        ),
-        say("train.shown.longest", lang, tokens=count(totals.longest, lang)),
-    ]
-    if totals.evaluation:
-        facts.append(say("train.shown.held", lang, rows=count(totals.evaluation, lang)))
-    if totals.cut:
-        facts.append(say("train.shown.cut", lang, rows=count(totals.cut, lang)))
-    if totals.problems:
-        facts.append(say("train.unusable", lang, count=count(len(totals.problems), lang)))
-    return f'<p class="totals">{escape(" · ".join(facts))}</p>'
-
-
 def _row(row: RowView, lang: str) -> str:
-    title = f"{escape(row.dataset)} · {_say('row', lang, number=count(row.number, lang))}"
+    place = f"{row.dataset} ({row.file})" if row.file else row.dataset
+    title = f"{escape(place)} · {_say('row', lang, number=count(row.number, lang))}"
     if row.problem is not None:
         text, hint = say_sentence(row.problem.code, row.problem.shown, lang)
         return f'<article><h4>{title}</h4><p class="wrong">{escape(f"{text} {hint}".strip())}</p></article>'
     facts = _say("of", lang, trained=count(row.trained, lang), tokens=count(len(row.input_ids), lang))
     if row.cut:
         facts += " · " + _say("shortened", lang, tokens=count(row.length, lang))
-    return f'<article><h4>{title}<span>{facts}</span></h4><pre tabindex="0" dir="auto">{_pieces(row.pieces)}</pre></article>'
+    return f'<article><h4>{title}<span>{facts}</span></h4><pre tabindex="0" dir="auto">{_pieces(row, lang)}</pre></article>'
 
 
-def _pieces(pieces: tuple[Piece, ...]) -> str:
+def _pieces(row: RowView, lang: str) -> str:
     shown = []
     room = MOST_SHOWN
-    for piece in pieces:
+    for piece in row.pieces:
         if room <= 0:
             shown.append("…")
             break
-        text = escape(piece.text[:room])
+        if piece.picture is not None and piece.picture < len(row.pictures):
+            shown.append(_picture(row.pictures[piece.picture], lang))
+            continue
+        shown.append(_piece(piece, room))
         room -= len(piece.text)
-        if piece.special:
-            text = f"<code>{text}</code>"
-        shown.append(f'<mark class="trained">{text}</mark>' if piece.trained else text)
     return "".join(shown)
+
+
+def _piece(piece: Piece, room: int) -> str:
+    text = escape(piece.text[:room])
+    if piece.special:
+        text = f"<code>{text}</code>"
+    return f'<mark class="trained">{text}</mark>' if piece.trained else text
+
+
+def _picture(picture: PictureView, lang: str) -> str:
+    """The picture itself where the model has so many tokens for it."""
+    data = b64encode(picture.thumbnail).decode()
+    cost = _say("picture", lang, tokens=count(picture.tokens, lang))
+    name = escape(picture.name)
+    return (
+        f'<span class="picture"><img src="data:image/jpeg;base64,{data}" alt="{name}" title="{name}">'
+        f"<small>{cost}</small></span>"
+    )

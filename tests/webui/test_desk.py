@@ -118,7 +118,7 @@ def test_the_time_comes_from_the_last_finished_run(workspace: Workspace) -> None
 
 
 def test_the_command_names_what_lies_elsewhere_in_full(desk: Desk, workspace: Workspace) -> None:
-    text, problems = desk.command({**OPEN, "output_dir": "mine"})
+    text, problems, _ = desk.command({**OPEN, "output_dir": "mine"})
     config = RunConfig.from_flat(read_flags(shlex.split(text)[4:]))
     assert problems == ()
     assert config.train.output_dir == str(workspace.saves / "Sprout" / "lora" / "mine")
@@ -143,7 +143,7 @@ def test_a_file_of_llama_factory_loads(desk: Desk, tmp_path: Path) -> None:
     path.write_text(
         "stage: sft\ndo_train: true\nfinetuning_type: lora\nlora_target: all\nbf16: true\n", encoding="utf-8"
     )
-    config, problems = desk.load(path)
+    config, problems, _ = desk.load(path)
     assert problems == () and config.method.compute_type == "bf16"
 
 
@@ -157,7 +157,7 @@ def test_a_file_of_llama_factory_loads(desk: Desk, tmp_path: Path) -> None:
 def test_a_bad_file_has_its_sentence(desk: Desk, tmp_path: Path, text: bytes, code: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(text)
-    result, problems = desk.load(path)
+    result, problems, _ = desk.load(path)
     assert result is None and [each.code for each in problems] == [code]
 
 
@@ -181,3 +181,36 @@ def test_menus_offer_what_there_is(desk: Desk, workspace: Workspace) -> None:
     assert desk.lists("Sprout", "lora", "/nowhere").datasets == []
     assert ("mine", str(job.folder.path)) in lists.checkpoints
     assert desk.lists("Sprout", "full", "data").checkpoints == []
+
+
+def test_a_useless_start_is_held_back_with_the_repair(desk: Desk, workspace: Workspace) -> None:
+    values = {**OPEN, "dataset": ["plain"], "cutoff_len": 4}
+    held = desk.start(values, "token")
+    assert held.result is None and held.problems == ()
+    assert held.holds[0].field == "cutoff_len" and not held.holds[0].insist
+    # Insisting does not help where nothing would be trained.
+    assert desk.start(values, "token", insist=True).result is None
+    assert workspace.jobs.list() == []
+
+
+def test_a_person_may_insist_on_dropped_rows(desk: Desk, workspace: Workspace) -> None:
+    rows = [{"instruction": f"Say {n}.", "output": str(n) if n % 2 else ""} for n in range(20)]
+    (workspace.root / "data" / "plain.json").write_text(json.dumps(rows), encoding="utf-8")
+    values = {**OPEN, "dataset": ["plain"]}
+    held = desk.start(values, "one")
+    assert [each.code for each in held.holds] == ["hold_dropped_rows"] and held.result is None
+    assert "50 %" in held.holds[0].text and held.holds[0].example is not None
+    assert desk.start(values, "two", insist=True).result is not None
+
+
+def test_the_preview_of_many_rows_counts_on_in_the_background(desk: Desk, workspace: Workspace) -> None:
+    rows = [{"instruction": f"Say {n}.", "output": str(n)} for n in range(2400)]
+    (workspace.root / "data" / "plain.json").write_text(json.dumps(rows), encoding="utf-8")
+    values = {**OPEN, "dataset": ["plain"]}
+    seen = desk.preview(values, 1).result
+    assert len(seen.page.rows) == 5 and seen.page.more
+    assert seen.counts.totals.sampled and seen.counts.totals.rows == 2000 and seen.counts.progress is not None
+    # pytest's own time-out is the limit
+    while (counted := desk.counts(values).result).progress is not None:
+        pass
+    assert not counted.totals.sampled and counted.totals.rows == 2400

@@ -60,7 +60,7 @@ def test_nothing_from_outside_becomes_markup(lang: str) -> None:
         marks.facts(Look(problem=error), lang),
         marks.problems([error], lang),
         marks.command(EVIL, lang),
-        preview(Page([row, broken], True), 1, None, lang),
+        preview(Page([row, broken], True), 1, lang),
     ]
     for text in said:
         assert "<img" not in text
@@ -101,7 +101,7 @@ def test_a_preview_marks_what_is_trained() -> None:
         9,
         True,
     )
-    text = preview(Page([row], False), 2, None, "en")
+    text = preview(Page([row], False), 2, "en")
     assert '<mark class="trained">Hi &amp; bye</mark>' in text and "<code>&lt;|im_start|&gt;</code>" in text
     assert "1 of 2 tokens trained" in text and "cut from 9" in text
     assert 'data-turn="3" aria-label="More rows" title="More rows" aria-disabled="true"' in text

@@ -97,7 +97,7 @@ def _candidates(signatures: NDArray[np.uint32], able: NDArray[np.int64]) -> list
     import numpy as np
 
     pairs: list[NDArray[np.int64]] = []
-    bands = signatures[able].reshape(len(able), BANDS, -1).astype(np.uint64)
+    bands = signatures[able].reshape(len(able), BANDS, signatures.shape[1] // BANDS).astype(np.uint64)
     for band in range(BANDS):
         keys = np.zeros(len(able), dtype=np.uint64)
         for column in range(bands.shape[2]):

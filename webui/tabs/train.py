@@ -11,7 +11,7 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from webui import controls, form, marks, preview
+from webui import controls, counts, form, marks, preview
 from webui.desk import Desk
 from webui.i18n import say, tagged
 from webui.live import RunPanel
@@ -20,7 +20,8 @@ from webui.tabs.top import Top, model_choices
 # What an open preview shows changes with these.
 SEEN = (
     "dataset", "dataset_dir", "max_samples", "identity_name", "identity_author", "cutoff_len", "template",
-    "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path",
+    "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path", "default_system", "enable_thinking",
+    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing",
 )  # fmt: skip
 # Events that nobody pressed a button for show no progress: Gradio would walk the whole page for it at each of them.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -32,6 +33,7 @@ class Parts:
 
     preset: gr.Radio
     facts: gr.HTML
+    counts: gr.HTML
     preview: gr.HTML
     preset_note: gr.HTML
     sentence: gr.HTML
@@ -40,6 +42,7 @@ class Parts:
     said: gr.HTML
     yaml: gr.Textbox
     token: gr.Textbox
+    insist: gr.Textbox
     page: gr.Number
     buttons: dict[str, Any]
 
@@ -81,6 +84,7 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
                 say("data.bring"), elem_id="say-data-bring", scale=0, min_width=80, size="sm"
             )
             buttons["preview"] = _button("preview", size="sm")
+        html["counts"] = gr.HTML(elem_id="counts", js_on_load=_COUNTER)
         html["preview"] = gr.HTML(elem_id="preview", js_on_load=_PAGER)
     with gr.Column(elem_classes="card", elem_id="basics-card"):
         gr.HTML(tagged("train.panel.basics", "h3"))
@@ -106,8 +110,10 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
     _actions(html, buttons)
     html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
     with gr.Row(visible=False):
-        yaml, token, number = gr.Textbox(), gr.Textbox(), gr.Number(0)
-    return made, Parts(**html, preset=goal, yaml=yaml, token=token, page=number, buttons=buttons)
+        yaml, token, insist, number = gr.Textbox(), gr.Textbox(), gr.Textbox(), gr.Number(0)
+    return made, Parts(
+        **html, preset=goal, yaml=yaml, token=token, insist=insist, page=number, buttons=buttons
+    )
 
 
 def _actions(html: dict[str, Any], buttons: dict[str, Any]) -> None:
@@ -129,6 +135,7 @@ def _actions(html: dict[str, Any], buttons: dict[str, Any]) -> None:
 # `trigger` sends the click to the server; page.js calls these.
 _RESETTER = "window.tuneboard.reset = (name) => trigger('click', { name });"
 _PAGER = "window.tuneboard.turn = (page) => trigger('click', { page });"
+_COUNTER = "window.tuneboard.recount = () => trigger('click', {});"
 
 
 def _button(name: str, **more: Any) -> gr.Button:
@@ -155,6 +162,7 @@ class _Wiring:
         self.desk, self.top, self.panel, self.parts = desk, top, panel, parts
         self.fields = [fields[name] for name in form.NAMES]
         self.by_name = fields
+        self.shown = [parts.preview, parts.counts, parts.page]
         self.lists = [fields["dataset"], fields["eval_dataset"], top.checkpoints, top.template]
         self.proposals = gr.State(form.proposed("Sprout", "lora"))
         self.found = gr.State(())
@@ -178,7 +186,7 @@ class _Wiring:
             event(
                 self._turn_again,
                 [parts.page, *self.common],
-                parts.preview,
+                [parts.preview, parts.counts],
                 trigger_mode="always_last",
                 **QUIET,
             )
@@ -202,13 +210,16 @@ class _Wiring:
         parts, buttons, told = self.parts, self.parts.buttons, [self.found, self.parts.problems]
         panel = self.panel
         buttons["start"].click(
-            self._start, [parts.token, panel.view, *self.common], [*told, self.by_name["output_dir"], parts.said, *panel.outputs],
+            self._start, [parts.token, parts.insist, panel.view, *self.common], [*told, self.by_name["output_dir"], parts.said, *panel.outputs],
             js="(...given) => window.tuneboard.press(given)", concurrency_limit=None, **QUIET,
         ).then(None, js=_free("start"))  # fmt: skip
-        shown = [*told, parts.preview, parts.page]
+        shown = [*told, *self.shown]
         for press in (buttons["preview"].click(self._preview, self.common, shown, **QUIET),
                       parts.preview.click(self._turn, self.common, shown, **QUIET)):  # fmt: skip
             press.then(None, js=_free("preview"))
+        parts.counts.click(
+            self._recount, [parts.page, *self.common], parts.counts, trigger_mode="once", **QUIET
+        )
         buttons["command"].click(self._command, self.common, [*told, parts.said], **QUIET).then(
             None, js=_free("command")
         )
@@ -255,11 +266,11 @@ class _Wiring:
         return marks.problems(found, lang)
 
     def _start(
-        self, token: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any
+        self, token: str, insist: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any
     ) -> list[Any]:
         values = form.named(given)
-        job, problems = self.desk.start(values, token)
-        told = [problems, marks.problems(problems, lang)]
+        job, problems, held = self.desk.start(values, token, insist == "yes")
+        told = [problems, marks.problems(problems, lang) + counts.held(held, lang)]
         if job is None:
             return [*told, gr.skip(), gr.skip(), *(gr.skip() for _ in self.panel.outputs)]
         name = self.desk.next_name(values)
@@ -276,25 +287,33 @@ class _Wiring:
 
     def _turn_again(self, page: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> Any:
         """An open preview follows what it shows; mistakes wait until they are asked about."""
-        return self._show(int(page or 0), lang, form.named(given))[2] if page else gr.skip()
+        return self._show(int(page or 0), lang, form.named(given))[2:4] if page else [gr.skip(), gr.skip()]
+
+    def _recount(self, page: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> Any:
+        """How far the counting is, as long as the preview is open."""
+        found = self.desk.counts(form.named(given)).result if page else None
+        return counts.counts(found.totals, found.progress, lang) if found else ""
 
     def _show(self, page: int, lang: str, values: form.Values) -> list[Any]:
         if page < 1:
-            return [(), "", "", 0]
-        seen, problems = self.desk.preview(values, page)
-        html = preview.preview(seen[0], page, seen[1], lang) if seen else ""
-        return [problems, marks.problems(problems, lang), html, page if seen else 0]
+            return [(), "", "", "", 0]
+        seen, problems, _ = self.desk.preview(values, page)
+        told = [problems, marks.problems(problems, lang)]
+        if seen is None:
+            return [*told, "", "", 0]
+        counted = counts.counts(seen.counts.totals, seen.counts.progress, lang)
+        return [*told, preview.preview(seen.page, page, lang), counted, page]
 
     def _command(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
-        text, problems = self.desk.command(form.named(given))
+        text, problems, _ = self.desk.command(form.named(given))
         return [problems, marks.problems(problems, lang), marks.command(text, lang) if text else ""]
 
     def _save(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> list[Any]:
-        text, problems = self.desk.save(form.named(given))
+        text, problems, _ = self.desk.save(form.named(given))
         return [problems, marks.problems(problems, lang), text or ""]
 
     def _load(self, path: str, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
-        config, problems = self.desk.load(Path(path))
+        config, problems, _ = self.desk.load(Path(path))
         told = [problems, marks.problems(problems, lang)]
         if config is None:
             return [*told, "", *_updates({}), gr.skip()]
