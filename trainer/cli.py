@@ -41,12 +41,17 @@ USAGE = """TuneBoard: fine-tune language models.
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
 python -m trainer chat --model_name_or_path M [--adapter_name_or_path A] [--compare] [--prompt TEXT]... [--json]
+python -m trainer data list [--json]                   the datasets of the data folder (--dataset_dir DIR: of another one)
+python -m trainer data check NAME|FILE [--json]        every row looked at; what is wrong with which row
+python -m trainer data preview NAME [name=value ...]   rows as a model sees them, trained text marked (--rows N, --page N)
+python -m trainer data register FILE --name N [--map column=role]... [--tag tag=word]... [--table T]... [--repair R|all]...
+python -m trainer data remove NAME
 python -m trainer options [NAME]                       every option, or one explained (--markdown: as a document)
 python -m trainer env                                  versions, device, memory
 python -m trainer version
 python app.py                                          the page, at http://127.0.0.1:7860
 
-Exit status: 0 done, 1 the run failed, 2 wrong arguments, 130 stopped.
+Exit status: 0 done, 1 the run failed or a row is defective, 2 wrong arguments, 130 stopped.
 """
 
 
@@ -57,6 +62,7 @@ def main(words: Sequence[str], run: Run = run_stage) -> int:
     commands: dict[str, Callable[[], int]] = {
         "train": lambda: train(rest, run),
         "chat": lambda: chat(rest),
+        "data": lambda: data(rest),
         "options": lambda: show_options(rest),
         "env": show_machine,
         "version": show_version,
@@ -191,6 +197,13 @@ def chat(words: Sequence[str]) -> int:
     from trainer.chat.terminal import run_chat
 
     return run_chat(config, prompts, compare="--compare" in switches, as_json="--json" in switches)
+
+
+def data(words: Sequence[str]) -> int:
+    """Datasets listed, checked, shown, registered, removed. Raises UserError for what cannot be done."""
+    from trainer.data_command import run_data
+
+    return run_data(words)
 
 
 def show_options(words: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from trainer.dataset.ingest.archive import (
     MEDIA,
@@ -115,25 +115,55 @@ def stage(
     size = _require_file(path, source, limits)
     _require_room(folder, size, source)
     (folder / ORIGINAL).mkdir(parents=True)
-    (folder / FILES).mkdir()
     original = folder / ORIGINAL / source
     digest = _copy(path, original, limits.file_bytes, source, stop)
-    with original.open("rb") as file:
-        head = file.read(8)
+    unpacked = _spread(original, source, folder, limits, stop)
+    added = _add_media(media, folder / FILES, limits, stop)
+    return _staged(folder, source, size, digest, unpacked, added, beside)
+
+
+def look_at(path: Path, folder: Path, limits: Limits | None = None) -> Staged:
+    """As `stage`, of a file that its owner only wants to be looked at: it is read where it lies, and never registered.
+
+    Raises UserError when it is refused.
+    """
+    limits = limits or Limits()
+    source = plain_source(path.name)
+    path = path.resolve()
+    size = _require_file(path, source, limits)
+    unpacked = _spread(path, source, folder, limits, lambda: False)
+    return _staged(folder, source, size, "", unpacked, 0, path.parent)
+
+
+def _spread(path: Path, source: str, folder: Path, limits: Limits, stop: Callable[[], bool]) -> Unpacked:
+    """Puts the tables and media of a file below the folder's files."""
+    files = folder / FILES
+    files.mkdir()
+    head = _head(path, source)
     if head.startswith(_OTHER_ARCHIVES):
         raise UserError("ingest_archive_kind", name=source)
-    if is_archive(head) and original.suffix.lower() != ".xlsx":
-        unpacked = unpack(original, source, folder / FILES, limits, stop)
-    else:
-        name = _as_table(original, source, head, folder / FILES)
-        unpacked = Unpacked((name,), 0, ())
+    if is_archive(head) and path.suffix.lower() != ".xlsx":
+        return unpack(path, source, files, limits, stop)
+    return Unpacked((_as_table(path, source, head, files),), 0, ())
+
+
+def _head(path: Path, source: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise UserError("ingest_unreadable", name=source, reason=str(error.strerror)) from error
+
+
+def _staged(
+    folder: Path, source: str, size: int, digest: str, unpacked: Unpacked, added: int, beside: Path | None
+) -> Staged:
     tables = tuple(_table(folder / FILES, name) for name in unpacked.tables)
-    if not any(table.bytes for table in tables):
+    filled = tuple(table for table in tables if table.bytes)
+    if not filled:
         raise _nothing(source, unpacked, tables)
-    added = _add_media(media, folder / FILES, limits, stop)
-    notes = _notes(unpacked)
-    tables = tuple(table for table in tables if table.bytes)
-    return Staged(folder.name, folder, source, size, digest, tables, unpacked.media + added, notes, beside)
+    media, notes = unpacked.media + added, _notes(unpacked)
+    return Staged(folder.name, folder, source, size, digest, filled, media, notes, beside)
 
 
 def _require_file(path: Path, source: str, limits: Limits) -> int:
@@ -182,17 +212,22 @@ def _copy(path: Path, target: Path, limit: int, source: str, stop: Callable[[], 
     return digest.hexdigest()
 
 
-def _as_table(original: Path, source: str, head: bytes, files: Path) -> str:
+def _as_table(path: Path, source: str, head: bytes, files: Path) -> str:
     """The single file as a table, under a name whose ending says what it is."""
-    suffix = original.suffix.lower()
+    suffix = path.suffix.lower()
     if suffix not in TABLES:
         suffix = next((kind for sign, kind in _SIGNS.items() if head.lstrip().startswith(sign)), "")
         if not suffix:
-            raise UserError(
-                "ingest_kind", name=source, allowed=", ".join(each[1:] for each in (*TABLES, ".zip"))
-            )
-    name = f"{original.stem}{suffix}"
-    link_or_copy(original, files / name)
+            allowed = ", ".join(each[1:] for each in (*TABLES, ".zip"))
+            raise UserError("ingest_kind", name=source, allowed=allowed)
+    name = f"{PurePath(source).stem}{suffix}"
+    try:
+        if path.is_relative_to(files.parent):
+            link_or_copy(path, files / name)
+        else:
+            (files / name).symlink_to(path)
+    except OSError:
+        shutil.copyfile(path, files / name)
     return name
 
 
