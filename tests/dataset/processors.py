@@ -155,6 +155,15 @@ def smolvlm() -> Any:
     return SmolVLMProcessor(pictures, words, films, image_seq_len=4, chat_template=words.chat_template)
 
 
+def mllama() -> Any:
+    """One token stands for a picture of any size, and the text has to begin with the tokenizer's first token."""
+    from transformers import MllamaImageProcessor, MllamaProcessor
+
+    words = _words(LLAVA_LIKE, ("<|image|>", "<|python_tag|>"), "</s>")
+    words.bos_token = "<|begin_of_text|>"
+    return MllamaProcessor(MllamaImageProcessor(size={"height": 28, "width": 28}, max_image_tiles=2), words)
+
+
 FAMILIES: dict[str, Callable[[], Any]] = {
     each.__name__: each
     for each in (

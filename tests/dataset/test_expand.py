@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.dataset import shots
-from tests.dataset.processors import FAMILIES, FILMS, processor
+from tests.dataset.processors import FAMILIES, FILMS, mllama, processor
 from trainer.dataset import media, video
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Media
@@ -230,6 +230,15 @@ def test_media_that_cannot_be_used(tmp_path: Path) -> None:
     cut = Media("image", data=shots.written(Image.effect_noise((99, 99), 50))[:4000])
     assert Expander(processor("qwen2_vl"), DATA).expand(mark, [cut]).spans
     assert _refusal("qwen2_vl", mark, [cut], whole=True).code == "row_image_truncated"
+
+
+def test_a_processor_that_wants_the_text_to_begin_in_its_way() -> None:
+    own = mllama()
+    text = "<|begin_of_text|><|image|>what is it?"
+    expanded = Expander(own, DATA).expand(text, [shots.image()])
+    wanted = own(text=[text], images=[[media.open_image(shots.image())]], add_special_tokens=False)
+    assert own.tokenizer(expanded.text, add_special_tokens=False)["input_ids"] == wanted["input_ids"][0]
+    assert "cross_attention_mask" in Expander(own, DATA).inputs([shots.image()])
 
 
 class _Rewriting:

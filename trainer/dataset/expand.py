@@ -49,6 +49,8 @@ class Expander:
         self._data = data
         self._whole = whole
         self._marks = {kind: mark for kind in KINDS if (mark := _mark(processor, kind))}
+        # Mllama's processor puts it where it is missing.
+        self._begin = processor.tokenizer.bos_token or ""
         self._pattern = re.compile(
             "|".join(f"(?P<{kind}>{re.escape(mark)})" for kind, mark in self._marks.items()) or r"(?!)"
         )
@@ -109,7 +111,7 @@ class Expander:
         self._require_kinds(media)
         shapes = [self.shape(each) for each in media]
         shown = [self._load(each, shape) for each, shape in zip(media, shapes, strict=True)]
-        text = BETWEEN.join(self._marks[each.kind] for each in media)
+        text = self._begin + BETWEEN.join(self._marks[each.kind] for each in media)
         _, features = self._ask(text, media, shapes, shown)
         return features
 
@@ -151,10 +153,10 @@ class Expander:
         """What the processor writes for a medium among `count` of its kind: some cut a single picture finer."""
         key = (media.kind, shape, count)
         if key not in self._known:
-            text = BETWEEN + (self._marks[media.kind] + BETWEEN) * count
+            text = self._begin + BETWEEN + (self._marks[media.kind] + BETWEEN) * count
             told, _ = self._ask(text, [media] * count, [shape] * count, [_blank(media, shape)] * count)
             parts = told.split(BETWEEN)
-            if len(parts) != count + 2 or parts[0] or parts[-1]:
+            if len(parts) != count + 2 or parts[0] != self._begin or parts[-1]:
                 raise self._rewrites()
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()

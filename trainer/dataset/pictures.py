@@ -262,7 +262,7 @@ def looks_like(head: bytes, kind: MediaKind) -> str:
         and words.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg"))
     ):
         return "row_image_svg"
-    if kind == "image" and head[4:8] == b"ftyp":
+    if kind == "image" and head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis"):
         return "row_image_heic" if head[8:12] in HEIC else "row_image_video"
     return f"row_{kind}_text" if not head.translate(None, _TEXT) else f"row_{kind}_unknown"
 
