@@ -13,10 +13,14 @@ Render = Callable[[Said, bool], str]
 
 
 class TurnWords(NamedTuple):
-    """What a template writes around an answer: the words that open one (the longest first), the token that ends it."""
+    """What a template writes around an answer: the words that open one (the longest first), the token that ends it.
+
+    `specials` are all tokens that may end one.
+    """
 
     openings: tuple[str, ...]
     closing: str
+    specials: tuple[str, ...]
     special: re.Pattern[str]
     """Blanks and a special token, which ends an answer when it comes directly after it."""
 

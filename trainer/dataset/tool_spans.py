@@ -10,7 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainer.dataset.chat_template import Unusable
-from trainer.dataset.spans import Render, Said, Span, TurnWords, answer_start, bare, in_order, like, sentinel
+from trainer.dataset.spans import (
+    Render,
+    Said,
+    Span,
+    TurnWords,
+    answer_start,
+    ask,
+    bare,
+    in_order,
+    like,
+    sentinel,
+)
 
 
 def has_calls(said: Said) -> bool:
@@ -37,15 +48,27 @@ def called_spans(render: Render, said: Said, text: str, words: TurnWords) -> lis
     spans: list[Span] = []
     places = [place for place, each in enumerate(said) if each["role"] == "assistant"]
     for count, place in enumerate(places):
-        found = _find(render, said, text, place, words)
+        found = _between(render, said, text, place, words) or _find(render, said, text, place, words)
         if found is None:
             return None
-        spans.append(Span(answer_start(render, said[:place], text, found[0], words), found[1], count))
+        spans.append(Span(*found, count))
     return spans if in_order(spans) else None
 
 
+def _between(render: Render, said: Said, text: str, place: int, words: TurnWords) -> tuple[int, int] | None:
+    """An answer of a template that writes the beginning of a conversation as it writes the whole of it."""
+    asked, told = ask(render, said[:place]), render(said[: place + 1], False).rstrip()
+    if not (told.startswith(asked) and text.startswith(told)):
+        return None
+    mark = None if told.endswith(words.specials) else words.special.match(text, len(told))
+    return len(asked), mark.end() if mark else len(told)
+
+
 def _find(render: Render, said: Said, text: str, place: int, words: TurnWords) -> tuple[int, int] | None:
-    """The first character of an answer that may change with it, and the end of its turn."""
+    """An answer of a template that writes a turn in other words once more turns follow (without its thought).
+
+    It lies between what stays the same before it and what stays the same after it, whatever it calls.
+    """
     swapped = [*said[:place], _swapped(said[place], place), *said[place + 1 :]]
     told = render(swapped, False)
     signs = list(_signs(said[place], place))
@@ -65,9 +88,13 @@ def _find(render: Render, said: Said, text: str, place: int, words: TurnWords) -
         if stop < 0 or not told.startswith(tail, last):
             return None
         after = told[last + len(tail) :]
+    # A result may repeat what was called.
+    tail, after = _with_own_names(tail, said[place], place), _with_own_names(after, said[place], place)
     if not text.endswith(after):
         return None
-    end = _turn_end(text[: len(text) - len(after)], tail, words)
+    end = _turn_end(
+        text[: len(text) - len(after)], tail, words, bool(said[place].get("tool_calls")), not after
+    )
     if end is None:
         return None
     if not text.startswith(told[:first]):
@@ -78,22 +105,34 @@ def _find(render: Render, said: Said, text: str, place: int, words: TurnWords) -
         first = next((at for at, (one, other) in pairs if one != other), min(len(text), len(told)))
         if not text.startswith(asked) or first < len(asked):
             return None
-    return (first, end) if first <= end else None
+    start = answer_start(render, said[:place], text, first, words)
+    return (start, end) if start <= end else None
 
 
-def _turn_end(text: str, tail: str, words: TurnWords) -> int | None:
-    """Where in `text`, whose last words are those of `tail`, the answer's turn ends."""
+def _turn_end(text: str, tail: str, words: TurnWords, calls: bool, last: bool) -> int | None:
+    """Where in `text`, whose last words are those of `tail`, the answer's turn ends; None where that cannot be told.
+
+    `tail` begins where a text that is an answer ends, but somewhere inside of a call.
+    """
     at = tail.find(words.closing) if words.closing else -1
     stop = at + len(words.closing)
     if at < 0 and (mark := words.special.search(tail)):
         at, stop = mark.span()
-    if at < 0:
-        return None
-    return len(text) - (len(tail) - stop) if text.endswith(tail[at:]) else None
+    if at < 0 and not calls:
+        at = stop = 0
+    elif at < 0 and last:
+        return len(text.rstrip())
+    return len(text) - (len(tail) - stop) if at >= 0 and text.endswith(tail[at:]) else None
 
 
 def _last(text: str, signs: Sequence[str]) -> int:
-    return max(text.rfind(sign) + len(sign) for sign in signs)
+    return max(text.find(sign) + len(sign) for sign in signs)
+
+
+def _with_own_names(text: str, message: dict[str, Any], place: int) -> str:
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        text = text.replace(_name(place, number), str(call["function"]["name"]))
+    return text
 
 
 def _signs(message: dict[str, Any], place: int) -> Iterator[str]:

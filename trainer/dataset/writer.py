@@ -141,9 +141,10 @@ class Writer:
         closing = end_mark.match(told, told.rfind(ANSWER) + len(ANSWER)) if ANSWER in told else None
         opening = asked.rpartition(QUESTION)[2]
         header = asked[len(waiting) :] if asked.startswith(waiting) else opening
-        before = told.partition(ANSWER)[0]
         # An earlier answer may be opened in fewer words: without the thought that the prompt begins.
-        plain = next((header[:end] for end in range(len(header), 0, -1) if before.endswith(header[:end])), "")
+        before = told.partition(ANSWER)[0].rpartition(QUESTION)[2]
+        plain = next((header[:end] for end in range(len(header), 0, -1) if header[:end] in before), "")
         headers = [each for each in dict.fromkeys((header, plain)) if each.strip()]
-        words = TurnWords(tuple(headers), closing.group().strip() if closing else "", end_mark)
+        ending = closing.group().strip() if closing else ""
+        words = TurnWords(tuple(headers), ending, tuple(special), end_mark)
         return words, [each for each in dict.fromkeys((opening, *headers)) if each], told
