@@ -131,7 +131,7 @@ def _bare_parts(folder: Path, packed: bool, options: Any) -> tuple[Any, list[Any
     from trainer.model.load import load_model, load_tokenizer
     from trainer.options import DataOptions
     from trainer.train.attention import NAME
-    from trainer.train.prepare import items_of
+    from trainer.train.items import items_of
 
     data = DataOptions(dataset=("rows",), dataset_dir=str(folder / "data"), cutoff_len=1024)
     renderer = Renderer(load_tokenizer(folder / "model"), "qwen", data)

@@ -182,7 +182,8 @@ class _Reader:
 def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     """Options that exclude each other. Those in `wrong` have been complained of already."""
     train, data = config.train, config.data
-    held_back = data.val_size > 0 or bool(data.eval_dataset)
+    # Rows that were rendered before may bring a part for evaluation.
+    held_back = data.val_size > 0 or bool(data.eval_dataset) or bool(data.tokenized_path)
     found: list[UserError] = []
 
     def complain(field_name: str, code: str, **values: str | int | float) -> None:
@@ -260,7 +261,7 @@ def require_training(config: RunConfig) -> None:
     problems = []
     if not config.model.model_name_or_path:
         problems.append(UserError("no_model", field="model_name_or_path"))
-    if not config.data.dataset:
+    if not (config.data.dataset or config.data.tokenized_path):
         problems.append(UserError("no_dataset", field="dataset"))
     if not config.train.do_train:
         problems.append(UserError("no_training", field="do_train"))

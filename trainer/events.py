@@ -58,11 +58,12 @@ class Step(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Event):
-    """Mean loss per trained token over the evaluation rows."""
+    """Mean loss per trained token over the evaluation rows; `parts` is that of each dataset by itself, if asked for."""
 
     step: int
     epoch: float
     loss: float
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

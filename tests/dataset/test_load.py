@@ -147,7 +147,7 @@ def test_several_datasets_and_their_first_rows(tmp_path: Path) -> None:
 
 
 def test_the_stream_is_read_no_further_than_needed(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_bytes(b'{"instruction": "a", "output": "b"}\n' * 3 + b"\xff\n")
+    (tmp_path / "rows.jsonl").write_bytes(b'{"instruction": "a", "output": "b"}\n' * 100_000 + b"\xff\n")
     (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "rows.jsonl"}}')
     options = DataOptions(dataset=("mine",), dataset_dir=str(tmp_path), max_samples=3)
     assert len(load_rows(options, 42).train) == 3

@@ -14,6 +14,7 @@ from tests.train.conftest import Configure
 from trainer.events import Sample, Saved, Started, Step
 from trainer.train import prepare
 from trainer.train.collation import Padded
+from trainer.train.items import items_of
 
 CLOSE = {"rel": 1e-5, "abs": 1e-5}
 
@@ -173,7 +174,7 @@ def test_runs_leave_the_process_as_they_found_it(configure: Configure) -> None:
 
 
 def test_padded_batches_carry_the_same_facts() -> None:
-    items = prepare.items_of(_rows_of([[1, 2, 3, 4], [5, 6, 7]], [[-100, 2, 3, -100], [-100, -100, 7]]), None)
+    items = items_of(_rows_of([[1, 2, 3, 4], [5, 6, 7]], [[-100, 2, 3, -100], [-100, -100, 7]]), None)
     padded = Padded(0)(items)
     flat = prepare.Flattened(0, multiple=8)(items)
     assert (padded["tokens"], padded["trained"]) == (flat["tokens"], flat["trained"]) == (7, 3)

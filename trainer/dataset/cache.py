@@ -1,28 +1,47 @@
-"""Rendered rows of large datasets, kept from one run to the next.
+"""Rendered rows of datasets, kept from one run to the next.
 
-The key is what decides the tokens: the rows themselves, the tokenizer, the template and the options, never a time. So a
-changed row, model or cutoff renders anew without being told, and `overwrite_cache` is only for a person who doubts it.
+The key is what decides the tokens: the bytes of the files, the entry in dataset_info.json, the options that matter, the
+tokenizer, the template and this program's own code, never a time. So a changed row, model or cutoff renders anew
+without being told, and `overwrite_cache` is only for a person who doubts it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
+import shutil
 import tempfile
-import zipfile
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Row, RowProblem
-from trainer.dataset.render import Rendered, RenderedRows, Renderer, render_all
+from trainer.dataset.entry import DatasetInfo, Hub
+from trainer.dataset.load import drawn_rows, limit_of, rows_of
+from trainer.dataset.mix import Places
+from trainer.dataset.render import Renderer
+from trainer.dataset.rows import Reading
+from trainer.dataset.table import Block, Builder
+from trainer.errors import UserError
+from trainer.options import DataOptions
 
-# Below this many rows, rendering takes less than a second: not worth a file.
-WORTHWHILE = 2_000
-KEPT_FILES = 20
-_BROKEN = (OSError, ValueError, KeyError, zipfile.BadZipFile)
+# Conversations in memory at a time.
+AT_ONCE = 4096
+KEPT_BYTES = 20 * 1024**3
+KEPT_FOLDERS = 200
+PLACES, PROBLEMS = "places.bin", "problems.json"
+# What else turns rows into tokens.
+LIBRARIES = ("tokenizers", "transformers", "jinja2")
+_BROKEN = (OSError, ValueError, KeyError, TypeError)
 
 
 def default_folder() -> Path:
@@ -30,73 +49,201 @@ def default_folder() -> Path:
     return Path.home() / ".cache" / "tuneboard" / "rows"
 
 
-def render_cached(
-    renderer: Renderer, rows: Sequence[Row], again: bool = False, folder: Path | None = None
-) -> RenderedRows:
-    """As `render_all`; large datasets are read from the cache, unless `again` asks to render them once more."""
-    if len(rows) < WORTHWHILE:
-        return render_all(renderer, rows)
+@dataclass(frozen=True)
+class Source:
+    """One dataset, rendered. `places[i]` is where usable row i lies in `block`, or -1 where the renderer refuses it.
+
+    `unreadable` are the rows that the reader refuses, `refused` the renderer's reasons by the number of the usable row.
+    """
+
+    block: Block
+    places: Places
+    unreadable: list[RowProblem]
+    refused: dict[int, RowProblem]
+
+
+class Origin(NamedTuple):
+    """A dataset and all that decides which rows it gives: the options, the seed of a draw, and the hub."""
+
+    info: DatasetInfo
+    data: DataOptions
+    seed: int = 42
+    hub: Hub = "huggingface"
+
+    def rows(self) -> Iterator[Row | RowProblem]:
+        return rows_of(self.info, self.data, self.hub)
+
+    def drawn(self) -> frozenset[int] | None:
+        """The usable rows that num_samples draws, found out by reading all; None without it."""
+        if self.info.num_samples is None:
+            return None
+        usable = sum(isinstance(each, Row) for each in self.rows())
+        return frozenset(drawn_rows(self.info, usable, self.data, self.seed).tolist())
+
+
+def rendered_source(renderer: Renderer, origin: Origin, folder: Path | None = None) -> Source:
+    """The rows of a dataset as tokens, from the cache where it has them; then no row is read.
+
+    Of a dataset with num_samples only the drawn rows are rendered. Raises UserError as `rows_of` does, and for a row
+    with pictures or videos.
+    """
     folder = folder or default_folder()
-    path = folder / f"{_key(renderer, rows)}.npz"
-    if not again:
+    key = _key(renderer, origin)
+    path = folder / key if key else None
+    if path is not None and not origin.data.overwrite_cache:
         try:
             return _read(path)
         except _BROKEN:
             pass
-    rendered = render_all(renderer, rows)
+    part = _part_folder(folder) if path is not None else None
+    if part is None or path is None:
+        return _render(renderer, origin, Builder())
+    try:
+        return _keep(_render(renderer, origin, Builder(part)), part, path)
+    except OSError:
+        # A full or read-only disk: the cache is a comfort, the rows are read once more.
+        return _render(renderer, origin, Builder())
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_folder(folder: Path) -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(path, rendered)
-        _prune(folder)
+        return Path(tempfile.mkdtemp(dir=folder, suffix=".part"))
     except OSError:
-        pass  # a full or read-only disk: the cache is a comfort, the rows are there
-    return rendered
+        return None
 
 
-def _key(renderer: Renderer, rows: Sequence[Row]) -> str:
-    digest = hashlib.sha256(renderer.fingerprint.encode())
-    for row in rows:
-        digest.update(repr((row.dataset, row.number, row.conversation)).encode("utf-8", "surrogatepass"))
+def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
+    """Reads, renders and stores: only the rows of a few batches are in memory as conversations."""
+    drawn = origin.drawn()
+    unreadable: list[RowProblem] = []
+    refused: dict[int, RowProblem] = {}
+    places = array("q")
+
+    def needed() -> Iterator[Row]:
+        for each in origin.rows():
+            if isinstance(each, RowProblem):
+                unreadable.append(each)
+                continue
+            places.append(-1)
+            if drawn is None or len(places) - 1 in drawn:
+                numbers.append(len(places) - 1)
+                yield without_media(each)
+
+    numbers: list[int] = []
+    rows = needed()
+    count = 0
+    while batch := list(islice(rows, AT_ONCE)):
+        found = renderer.render_many(row.conversation for row in batch)
+        for number, row, each in zip(numbers, batch, found, strict=True):
+            if isinstance(each, Unusable):
+                refused[number] = RowProblem(row.dataset, row.number, each.code, each.values, row.file)
+            else:
+                builder.add(each)
+                places[number] = count
+                count += 1
+        numbers.clear()
+    return Source(builder.close(), np.array(places, dtype=np.int64), unreadable, refused)
+
+
+def without_media(row: Row) -> Row:
+    """The row itself. Raises UserError when it shows pictures or videos, which this program does not train on yet."""
+    if row.conversation.media:
+        place = f"{row.dataset} ({row.file})" if row.file else row.dataset
+        raise UserError("rows_with_media", field="dataset", dataset=place, number=row.number)
+    return row
+
+
+def contents_key(info: DatasetInfo) -> str:
+    """A fingerprint of the bytes of a dataset's files and of their names; empty for one that is no local file."""
+    path = info.path
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    try:
+        for each in files:
+            name = each.relative_to(path).as_posix() if path.is_dir() else path.name
+            digest.update(f"{len(name)} {name}".encode("utf-8", "surrogatepass"))
+            with each.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError:
+        return ""
     return digest.hexdigest()
 
 
-def _write(path: Path, rendered: RenderedRows) -> None:
-    rows = rendered.rows
-    facts = [[row.trained, row.length, row.cut, row.whole] for row in rows]
-    problems = [[p.dataset, p.number, p.code, p.values] for p in rendered.problems]
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file,
-                sizes=np.array([len(row.input_ids) for row in rows], dtype=np.int64),
-                ids=np.array([each for row in rows for each in row.input_ids], dtype=np.int32),
-                labels=np.array([each for row in rows for each in row.labels], dtype=np.int32),
-                facts=np.array(facts, dtype=np.int64).reshape(len(rows), 4),
-                problems=np.frombuffer(json.dumps(problems).encode(), dtype=np.uint8),
-            )
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+@cache
+def code_key() -> str:
+    """A fingerprint of the code that turns files into tokens: what it changes is never taken from the cache."""
+    room = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted((*room.rglob("*.py"), *(room.parent / "model" / "templates").glob("*.jinja"))):
+        digest.update(path.relative_to(room.parent).as_posix().encode() + path.read_bytes())
+    versions = [importlib.metadata.version(name) for name in LIBRARIES]
+    return hashlib.sha256(repr((digest.hexdigest(), versions)).encode()).hexdigest()
 
 
-def _read(path: Path) -> RenderedRows:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        ends = np.cumsum(stored["sizes"]).tolist()
-        ids, labels = stored["ids"].tolist(), stored["labels"].tolist()
-        facts = stored["facts"].tolist()
-        problems = json.loads(stored["problems"].tobytes())
-    rows = [
-        Rendered(ids[start:end], labels[start:end], trained, length, bool(cut), bool(whole))
-        for start, end, (trained, length, cut, whole) in zip([0, *ends], ends, facts, strict=False)
-    ]
-    path.touch()
-    return RenderedRows(rows, [RowProblem(*each) for each in problems])
+def _key(renderer: Renderer, origin: Origin) -> str:
+    """The name under which the rows are kept; empty for a dataset whose contents nobody can vouch for (a hub's)."""
+    info, data = origin.info, origin.data
+    contents = "" if info.hub else contents_key(info)
+    if not contents:
+        return ""
+    # Of a dataset from which rows are drawn, the draw decides what is rendered; of another the seed changes nothing.
+    drawn = () if info.num_samples is None else (origin.seed, data.max_samples)
+    entry = replace(info, path=Path())
+    names = Reading.of(data).names
+    facts = (contents, entry, names, limit_of(info, data), drawn, renderer.fingerprint, code_key())
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _prune(folder: Path) -> None:
-    """Keeps the files used last."""
-    newest = sorted(folder.glob("*.npz"), key=lambda each: each.stat().st_mtime, reverse=True)
-    for old in newest[KEPT_FILES:]:
-        old.unlink(missing_ok=True)
+def _keep(source: Source, part: Path, path: Path) -> Source:
+    """Moves a rendered dataset to its place. Raises OSError."""
+    source.places.tofile(part / PLACES)
+    problems = {
+        "unreadable": [_as_list(each) for each in source.unreadable],
+        "refused": [[number, *_as_list(each)] for number, each in source.refused.items()],
+    }
+    (part / PROBLEMS).write_text(json.dumps(problems), encoding="utf-8")
+    if path.exists():
+        shutil.rmtree(path)
+    part.rename(path)
+    prune(path.parent)
+    return _read(path)
+
+
+def _as_list(problem: RowProblem) -> list[object]:
+    return [problem.dataset, problem.number, problem.code, problem.values, problem.file]
+
+
+def _read(path: Path) -> Source:
+    block = Block.read(path)
+    found = json.loads((path / PROBLEMS).read_text(encoding="utf-8"))
+    source = Source(
+        block,
+        np.fromfile(path / PLACES, dtype=np.int64),
+        [RowProblem(*each) for each in found["unreadable"]],
+        {number: RowProblem(*each) for number, *each in found["refused"]},
+    )
+    if source.places.max(initial=-1) + 1 != len(block):
+        raise ValueError(f"{path} is not whole")
+    os.utime(path)
+    return source
+
+
+def prune(folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
+    """Removes the rows that were not used for the longest time, beyond so many folders or bytes."""
+    used = sorted((each for each in folder.iterdir() if _is_kept(each)), key=_used_at, reverse=True)
+    left = kept_bytes
+    for place, each in enumerate(used):
+        left -= sum(file.stat().st_size for file in each.iterdir())
+        if place and (left < 0 or place >= KEPT_FOLDERS):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _is_kept(path: Path) -> bool:
+    return path.is_dir() and path.suffix != ".part"
+
+
+def _used_at(path: Path) -> float:
+    return path.stat().st_mtime

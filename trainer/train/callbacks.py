@@ -143,9 +143,17 @@ class Reporter(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        self.eval_loss = (metrics or {}).get("eval_loss")
+        metrics = metrics or {}
+        self.eval_loss = metrics.get("eval_loss")
         if self.eval_loss is not None:
-            self._emit(Evaluated(step=state.global_step, epoch=state.epoch or 0.0, loss=self.eval_loss))
+            # `eval_<dataset>_loss`, where each dataset is evaluated by itself.
+            parts = {
+                name.removeprefix("eval_").removesuffix("_loss"): loss
+                for name, loss in metrics.items()
+                if name.endswith("_loss") and name != "eval_loss"
+            }
+            epoch = state.epoch or 0.0
+            self._emit(Evaluated(step=state.global_step, epoch=epoch, loss=self.eval_loss, parts=parts))
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

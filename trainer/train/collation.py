@@ -6,7 +6,6 @@ should predict, and how many tokens there are and are trained (known here, so th
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -29,28 +28,7 @@ def single(input_ids: list[int], labels: list[int]) -> Item:
     return {"input_ids": input_ids, "labels": [IGNORED, *labels[1:]], "seq_lengths": [len(input_ids)]}
 
 
-def pack(items: Sequence[Item], capacity: int) -> list[Item]:
-    """Best-fit decreasing: the longest rows first, each into the fullest place that still has room for it.
-
-    The order is that of the places' making, so it depends on the rows alone.
-    """
-    places: list[list[Item]] = []
-    room: dict[int, list[int]] = {}
-    for item in sorted(items, key=lambda each: -len(each["input_ids"])):
-        length = len(item["input_ids"])
-        left = min((free for free, found in room.items() if free >= length and found), default=None)
-        if left is None:
-            place = len(places)
-            places.append([item])
-            left = max(capacity, length)
-        else:
-            place = heapq.heappop(room[left])
-            places[place].append(item)
-        heapq.heappush(room.setdefault(left - length, []), place)
-    return [_join(place) for place in places]
-
-
-def _join(items: list[Item]) -> Item:
+def join(items: Sequence[Item]) -> Item:
     return {
         "input_ids": [token for item in items for token in item["input_ids"]],
         "labels": [label for item in items for label in item["labels"]],
@@ -79,7 +57,7 @@ class Flattened:
     flash: bool = False
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        whole = _join(list(items))
+        whole = join(items)
         tokens = len(whole["input_ids"])
         spare = -tokens % self.multiple
         lengths = (*whole["seq_lengths"], *((spare,) if spare else ()))

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import datasets
 import torch
 from accelerate.utils import is_peft_model
 from torch import nn
@@ -22,11 +23,22 @@ from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.collation import IGNORED, Collator, Flattened
+from trainer.train.flow import Flow
+from trainer.train.items import Items
 from trainer.train.noise import RowNoise
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
 FACTS = ("keep", "targets", "tokens", "trained")
+
+
+class _Sums(NamedTuple):
+    """An evaluation: the summed loss, trained tokens, rows and batches."""
+
+    loss: float
+    trained: int
+    rows: int
+    steps: int
 
 
 class StopTraining(Exception):
@@ -45,10 +57,13 @@ class RowTrainer(SFTTrainer):
     args: Any
     processing_class: Any
     train_dataset: Any
+    eval_dataset: Any
 
     def __init__(
         self,
         *,
+        train_dataset: Items | Flow,
+        eval_dataset: dict[str, Items],
         data_collator: Collator,
         noise_alpha: float | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
@@ -57,7 +72,19 @@ class RowTrainer(SFTTrainer):
         # TRL would warn of a forward pass that the loss below does not need.
         args = arguments["args"]
         smoothing, args.label_smoothing_factor = args.label_smoothing_factor, 0.0
-        super().__init__(data_collator=data_collator, **arguments)
+        first = train_dataset[0] if isinstance(train_dataset, Items) else next(iter(train_dataset))
+        # TRL takes datasets of one library only, and looks at nothing but the first row.
+        look = datasets.Dataset.from_list([dict(first)])
+        if isinstance(train_dataset, Flow):
+            args.accelerator_config.dispatch_batches = False
+            args.dataloader_num_workers = 0
+        super().__init__(
+            data_collator=data_collator,
+            train_dataset=look,
+            eval_dataset=look if eval_dataset else None,
+            **arguments,
+        )
+        self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         args.label_smoothing_factor = smoothing
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         # Every loss here is divided by the trained tokens of the whole step, whatever the model's own loss does.
@@ -73,6 +100,10 @@ class RowTrainer(SFTTrainer):
         self._size = self.model.num_parameters(exclude_embeddings=True)
         self._vocabulary = self.model.config.get_text_config().vocab_size
         self._plain_loss = not self.aux_loss_enabled
+
+    def _get_collator_with_removed_columns(self, data_collator: Any, description: str | None = None) -> Any:
+        """The collator itself: rows have no columns but those it takes."""
+        return data_collator
 
     def _send_telemetry(self) -> None:
         """Nothing is sent anywhere."""
@@ -158,10 +189,22 @@ class RowTrainer(SFTTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """The mean loss per trained token over all rows, whatever the batch size."""
+        """The mean loss per trained token over all rows, whatever the batch size, and that of each part with a name."""
         begun = time.time()
-        loader = self.get_eval_dataloader(eval_dataset)
         self.model.eval()
+        sums = {name: self._evaluate_part(name) for name in self.eval_dataset}
+        total, trained, rows, steps = (sum(each) for each in zip(*sums.values(), strict=True))
+        metrics = {f"{metric_key_prefix}_loss": total / max(trained, 1)}
+        for name, part in sums.items():
+            if name:
+                metrics[f"{metric_key_prefix}_{name}_loss"] = part.loss / max(part.trained, 1)
+        metrics.update(speed_metrics(metric_key_prefix, begun, num_samples=int(rows), num_steps=int(steps)))
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _evaluate_part(self, name: str) -> _Sums:
+        loader = self.get_eval_dataloader(name)
         total, trained, rows = 0.0, 0, 0
         for batch in loader:
             inputs = self._prepare_inputs(batch)
@@ -171,11 +214,7 @@ class RowTrainer(SFTTrainer):
                 total += float(self.summed_loss(self.model, inputs, facts))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-        metrics = {f"{metric_key_prefix}_loss": total / max(trained, 1)}
-        metrics.update(speed_metrics(metric_key_prefix, begun, num_samples=rows, num_steps=len(loader)))
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+        return _Sums(total, trained, rows, len(loader))
 
     # Steps
 
@@ -235,6 +274,9 @@ class RowTrainer(SFTTrainer):
         if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
+        if isinstance(self.train_dataset, Flow):
+            batches = self.state.global_step * self.args.gradient_accumulation_steps
+            self.train_dataset.passed = batches * self.args.train_batch_size
         super()._run_epoch(*args, **kwargs)
 
     def restore_progress(self, progress: Progress) -> None:
@@ -285,6 +327,8 @@ class RowTrainer(SFTTrainer):
             self._save_optimizer_and_scheduler(str(part))
             self._save_scaler(str(part))
             self._save_rng_state(str(part))
+        if isinstance(self.train_dataset, Flow):
+            self.train_dataset.stream.save(part)
         self.current_progress().write(part)
         self.state.save_to_json(str(part / STATE))
 
@@ -316,7 +360,11 @@ class RowTrainer(SFTTrainer):
             if name.startswith("eval_")
         }
         steps = self.state.global_step
-        samples = (self.state.epoch or 0.0) * len(self.train_dataset)
+        samples = (
+            (self.state.epoch or 0.0) * len(self.train_dataset)
+            if isinstance(self.train_dataset, Items)
+            else (steps * self.args.gradient_accumulation_steps * self.args.train_batch_size)
+        )
         return {
             **found,
             "epoch": self.state.epoch or 0.0,

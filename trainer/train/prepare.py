@@ -6,18 +6,16 @@ import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import datasets
 import torch
 from transformers.modeling_utils import PreTrainedModel
 
 from trainer.config import RunConfig
-from trainer.dataset.render import Rendered
 from trainer.errors import UserError
 from trainer.events import Note
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
 from trainer.model.load import Precision, has_gpu, load_model
 from trainer.train.attention import why_not_by_row
-from trainer.train.collation import Collator, Flattened, Item, Padded, pack, single
+from trainer.train.collation import Collator, Flattened, Padded
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
 BF16_MULTIPLE = 256
@@ -117,15 +115,3 @@ def choose_batches(model: Any, pad_id: int, precision: Precision) -> Batches:
         "flash_attn is disabled." if implementation == "eager" else why_not_by_row(base, precision.autocast)
     )
     return Batches(Padded(pad_id), reason) if reason else Batches(Flattened(pad_id, multiple), "")
-
-
-def items_of(rows: list[Rendered], capacity: int | None) -> list[Item]:
-    """Rows as places of a batch; with a `capacity` in tokens several rows share one."""
-    items = [single(row.input_ids, row.labels) for row in rows]
-    return items if capacity is None else pack(items, capacity)
-
-
-def dataset_of(items: list[Item]) -> datasets.Dataset:
-    """The items as TRL's trainer takes them."""
-    names = ("input_ids", "labels", "seq_lengths")
-    return datasets.Dataset.from_dict({name: [item[name] for item in items] for name in names})  # type: ignore[literal-required]

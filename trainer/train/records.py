@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from transformers.trainer_callback import TrainerState
 
 from trainer import __version__
 from trainer.config import RunConfig
-from trainer.dataset.render import Rendered
 from trainer.paths import RunFolder, write_atomic
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors")
@@ -55,7 +53,11 @@ class TrainerLog:
             "current_steps": state.global_step,
             "total_steps": state.max_steps,
             "loss": logs.get("loss"),
-            "eval_loss": logs.get("eval_loss"),
+            **{
+                name: loss
+                for name, loss in logs.items()
+                if name.startswith("eval_") and name.endswith("_loss")
+            },
             "lr": logs.get("learning_rate"),
             "epoch": state.epoch,
             "percentage": round(100 * state.global_step / max(state.max_steps, 1), 2),
@@ -75,14 +77,6 @@ def write_results(folder: Path, results: dict[str, float]) -> None:
     text = json.dumps(results, indent=4) + "\n"
     write_atomic(folder / "train_results.json", text)
     write_atomic(folder / "all_results.json", text)
-
-
-def rows_fingerprint(train: Sequence[Rendered], evaluation: Sequence[Rendered]) -> dict[str, str | int]:
-    """How many rows there are, and a fingerprint of their tokens and labels: equal for what is trained equally."""
-    digest = hashlib.sha256()
-    for row in (*train, None, *evaluation):
-        digest.update(repr((row.input_ids, row.labels) if row else "evaluation").encode())
-    return {"train": len(train), "evaluation": len(evaluation), "fingerprint": digest.hexdigest()[:16]}
 
 
 def write_manifest(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import torch
@@ -17,9 +17,9 @@ from accelerate.state import AcceleratorState, GradientState
 from transformers import PrinterCallback, set_seed
 
 from trainer.config import RunConfig, require_training
-from trainer.dataset.cache import render_cached
-from trainer.dataset.load import REASONS_TOLD, load_rows
-from trainer.dataset.render import Rendered, Renderer
+from trainer.dataset.render import Renderer
+from trainer.dataset.stream import Stream
+from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
@@ -28,20 +28,22 @@ from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
-from trainer.train.collation import Flattened, Item
+from trainer.train.collation import Flattened
 from trainer.train.failures import device_name, explain, require_writable
+from trainer.train.flow import Flow, ProblemTeller
+from trainer.train.items import Items, items_of
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import estimate, frozen_garbage, give_back
 from trainer.train.optimizer import lora_plus
 from trainer.train.plot import plot_loss
-from trainer.train.prepare import choose_batches, dataset_of, items_of, prepare_model
+from trainer.train.prepare import choose_batches, prepare_model
 from trainer.train.records import (
     TrainerLog,
     remove_earlier_run,
-    rows_fingerprint,
     write_manifest,
     write_results,
 )
+from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 
 logger = logging.getLogger(__name__)
@@ -97,15 +99,6 @@ class _Stopped(Exception):
     """Somebody stopped the run between two phases."""
 
 
-class _Data(NamedTuple):
-    train: list[Rendered]
-    evaluation: list[Rendered]
-
-    @property
-    def trained_tokens(self) -> int:
-        return sum(row.trained for row in self.train)
-
-
 class _Run:
     """The phases of one run; each begins with the question whether somebody wants to stop."""
 
@@ -132,7 +125,7 @@ class _Run:
             renderer = Renderer(tokenizer, config.data.template, config.data)
             # The result brings the template that it was trained with.
             tokenizer.chat_template = renderer.chat_template
-            data = self._render(renderer)
+            data = rows_for(config, tokenizer, renderer, self.emit)
             self._phase("phase_model", name=config.model.model_name_or_path)
             return self._train(path, tokenizer, renderer, data, precision, found)
         except _Stopped:
@@ -167,33 +160,21 @@ class _Run:
         TrainerLog(folder.trainer_log).cut_back(step_of(found.path) if found.path else 0)
         return found
 
-    def _render(self, renderer: Renderer) -> _Data:
-        """The rows as tokens; zero usable ones end the run here, before the model is loaded."""
-        rows = load_rows(self.config.data, self.config.train.seed)
-        train = render_cached(renderer, rows.train, again=self.config.data.overwrite_cache)
-        evaluation = render_cached(renderer, rows.evaluation, again=self.config.data.overwrite_cache)
-        problems = [*rows.problems, *train.problems, *evaluation.problems]
-        rendered = [*train.rows, *evaluation.rows]
-        if problems:
-            reasons = " ".join(problem.text for problem in problems[:REASONS_TOLD])
-            total = len(rendered) + len(problems)
-            self._warn("data_rows_left_out", count=len(problems), rows=total, reasons=reasons)
-        if cut := sum(row.cut for row in rendered):
-            longest = max(row.length for row in rendered)
-            cutoff = renderer.cutoff
-            self._warn("data_rows_cut", count=cut, rows=len(rendered), cutoff=cutoff, longest=longest)
-        return _Data(train.rows, evaluation.rows)
-
     def _train(
-        self, path: Path, tokenizer: Any, renderer: Renderer, data: _Data, precision: Precision, found: Found
+        self,
+        path: Path,
+        tokenizer: Any,
+        renderer: Renderer,
+        data: RunRows,
+        precision: Precision,
+        found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
         model, notes = prepare_model(self.config, path, precision)
         for note in notes:
             self.emit(note)
         trainer, reporter = self._assemble(model, tokenizer, renderer, data, precision, found)
-        rows = rows_fingerprint(data.train, data.evaluation)
-        write_manifest(self.folder, self.config, path, rows, renderer.chat_template, found.path)
+        write_manifest(self.folder, self.config, path, data.fingerprint(), renderer.chat_template, found.path)
         self._phase("phase_training")
         with frozen_garbage():
             try:
@@ -208,7 +189,13 @@ class _Run:
         return Stopped(step=step, seconds=round(reporter.elapsed_s(), 3), path=path_left)
 
     def _assemble(
-        self, model: Any, tokenizer: Any, renderer: Renderer, data: _Data, precision: Precision, found: Found
+        self,
+        model: Any,
+        tokenizer: Any,
+        renderer: Renderer,
+        data: RunRows,
+        precision: Precision,
+        found: Found,
     ) -> tuple[RowTrainer, Reporter]:
         config = self.config
         pad_id = next(
@@ -220,13 +207,13 @@ class _Run:
             self._tell("padded_batches", reason=batches.padded_because)
         if config.data.packing and not flattened:
             self._warn("packing_off")
-        items = items_of(data.train, config.data.cutoff_len if config.data.packing and flattened else None)
+        items = self._items(data.train, packed=config.data.packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
         ratio = config.lora.loraplus_lr_ratio
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
         facts = {
-            "rows": len(data.train),
+            "rows": data.count,
             "trained_tokens": data.trained_tokens,
             "parameters": sum(each.numel() for each in model.parameters()),
             "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
@@ -235,20 +222,32 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
+        callbacks = [reporter, *self._samplers(model, renderer, tokenizer)]
+        if isinstance(items, Flow):
+            callbacks.append(ProblemTeller(items.stream, self.emit))
         trainer = RowTrainer(
             model=model,
             args=arguments,
             data_collator=batches.collator,
-            train_dataset=dataset_of(items),
-            eval_dataset=dataset_of(items_of(data.evaluation, None)) if data.evaluation else None,
+            train_dataset=items,
+            eval_dataset={name: Items(rows) for name, rows in data.parts.items()},
             processing_class=tokenizer,
-            callbacks=[reporter, *self._samplers(model, renderer, tokenizer)],
+            callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
         )
         trainer.remove_callback(PrinterCallback)
         reporter.trainer = trainer
         return trainer, reporter
+
+    def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
+        if isinstance(rows, RowTable):
+            return items_of(rows, self.config.data.cutoff_len if packed else None)
+        if found.path:
+            rows.restore(found.path)
+        if self.config.extra.get("dataloader_num_workers"):
+            self._tell("stream_one_reader")
+        return Flow(rows)
 
     def _samplers(self, model: Any, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
         train, generate = self.config.train, self.config.generate
@@ -262,15 +261,16 @@ class _Run:
             )
         ]  # fmt: skip
 
-    def _checkpointing(self, model: Any, items: list[Item], precision: Precision) -> bool:
+    def _checkpointing(self, model: Any, items: Items | Flow, precision: Precision) -> bool:
         """Whether activations are computed twice: as the option says, or when memory asks for it."""
         choice = self.config.model.gradient_checkpointing
         if choice != "auto":
             return choice == "on"
         size = self.config.train.per_device_train_batch_size
-        longest = sorted((len(item["input_ids"]) for item in items), reverse=True)[:size]
-        trained = sorted((sum(each >= 0 for each in item["labels"]) for item in items), reverse=True)[:size]
-        found = estimate(model, precision, sum(longest), sum(trained))
+        tokens = trained = self.config.data.cutoff_len * size
+        if isinstance(items, Items):
+            tokens, trained = items.most(size)
+        found = estimate(model, precision, tokens, trained)
         if found.too_much:
             need, free = round(found.need / GB, 1), round(found.free / GB, 1)
             self._tell("checkpointing_on", need=need, free=free)

@@ -1,0 +1,53 @@
+"""A stream of rows as TRL's trainer draws from it, and what is told of its rows on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch.utils.data import IterableDataset
+from transformers import TrainerCallback
+
+from trainer.dataset.load import REASONS_TOLD
+from trainer.dataset.stream import Stream
+from trainer.events import Note
+from trainer.train.collation import IGNORED, Item, single
+
+# Stands for a row that was trained before a resume: the trainer passes over it without looking.
+PASSED: Item = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
+
+
+class Flow(IterableDataset[Item]):
+    """The rows of a stream as places of a batch; the first `passed` of them are empty."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.passed = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for row in self.stream.rendered(self.passed):
+            yield PASSED if row is None else single(row.input_ids, row.labels)
+
+
+class ProblemTeller(TrainerCallback):
+    """Tells of rows that cannot be used: each time their number has doubled, and at the end."""
+
+    def __init__(self, stream: Stream, emit: Callable[[Note], None]) -> None:
+        self._stream = stream
+        self._emit = emit
+        self._told = 0
+
+    def _tell(self, least: int) -> None:
+        problems = self._stream.problems
+        if len(problems) < max(least, 1):
+            return
+        self._told = len(problems)
+        reasons = " ".join(each.text for each in problems[:REASONS_TOLD])
+        values: dict[str, str | int | float] = {"count": len(problems), "reasons": reasons}
+        self._emit(Note(code="stream_rows_left_out", values=values, level="warning"))
+
+    def on_log(self, *_: Any, **__: Any) -> None:
+        self._tell(2 * self._told)
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self._tell(self._told + 1)

@@ -1,0 +1,57 @@
+"""Rows as places of a batch, made when they are asked for: the rows of a run may be more than memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from trainer.dataset.packing import fit
+from trainer.dataset.render import Rendered
+from trainer.dataset.table import RowTable
+from trainer.train.collation import Item, join, single
+
+
+class Items(Dataset[Item]):
+    """What TRL's trainer draws from. With `places` each holds several rows, packed one after another."""
+
+    def __init__(self, rows: Sequence[Rendered], places: Sequence[Sequence[int]] | None = None) -> None:
+        self._rows = rows
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._rows) if self._places is None else len(self._places)
+
+    def __getitem__(self, place: int) -> Item:
+        if self._places is None:
+            return self._single(place)
+        return join([self._single(row) for row in self._places[place]])
+
+    def _single(self, place: int) -> Item:
+        row = self._rows[place]
+        return single(row.input_ids, row.labels)
+
+    def most(self, count: int) -> tuple[int, int]:
+        """Tokens, and trained tokens, of `count` places at most: the longest, and those with the most to learn."""
+        sizes, trained = self._sums()
+        return tuple(int(np.sort(each)[::-1][:count].sum()) for each in (sizes, trained))  # type: ignore[return-value]
+
+    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(self._rows, RowTable):
+            sizes, trained = self._rows.sizes, self._rows.trained_each
+        else:
+            sizes = np.array([len(row.input_ids) for row in self._rows])
+            trained = np.array([row.trained for row in self._rows])
+        if self._places is None:
+            return sizes, trained
+        found = [(sizes[rows].sum(), trained[rows].sum()) for rows in map(list, self._places)]
+        return np.array([each for each, _ in found]), np.array([each for _, each in found])
+
+
+def items_of(rows: Sequence[Rendered], capacity: int | None) -> Items:
+    """Rows as places of a batch; with a `capacity` in tokens several rows share one."""
+    if capacity is None:
+        return Items(rows)
+    lengths = rows.sizes.tolist() if isinstance(rows, RowTable) else [len(row.input_ids) for row in rows]
+    return Items(rows, fit(lengths, capacity))
