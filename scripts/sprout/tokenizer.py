@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,16 +15,8 @@ SIZE = 6144
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 # Qwen2's split pattern: words with their leading space, single digits, marks, line breaks
 PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}"
-    "{{ '<|im_start|>assistant\\n' }}{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}"
-    "{% else %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+# The program's own ChatML, which knows tools.
+TEMPLATE = Path(__file__).resolve().parents[2] / "trainer" / "model" / "templates" / "chatml.jinja"
 
 
 def train(texts: Iterable[str]) -> Tokenizer:
@@ -66,7 +59,7 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(
         json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    (folder / "chat_template.jinja").write_text(TEMPLATE + "\n", encoding="utf-8")
+    shutil.copyfile(TEMPLATE, folder / "chat_template.jinja")
 
 
 def segments(item: Chat | Marked | str) -> list[tuple[str, bool]]:
