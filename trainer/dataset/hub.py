@@ -138,8 +138,9 @@ _CAUSES = {
 
 def _with_reason(code: str, error: Exception, name: str, **values: str) -> UserError:
     first = _first(error)
-    lines = str(first).strip().splitlines() or [type(first).__name__]
-    return UserError(code, field="dataset", name=shown(name), reason=shown(lines[0], 200), **values)
+    # After that come lines of Python, which are of no use to somebody who has an entry to correct.
+    said = str(first).partition("\nExample")[0].split() or [type(first).__name__]
+    return UserError(code, field="dataset", name=shown(name), reason=shown(" ".join(said), 300), **values)
 
 
 def _first(error: BaseException) -> BaseException:
