@@ -331,6 +331,7 @@ def test_chinese_that_begins_after_megabytes_of_ascii(tmp_path: Path) -> None:
         ("こんにちは、今日はとてもいい天気ですね。散歩に行きましょう", "euc-jp"),
         ("안녕하세요 오늘은 날씨가 아주 좋습니다 우리 같이 산책하러 갑시다 그리고 밥도 먹어요", "euc-kr"),
         ("こんにちは、今日はとてもいい天気ですね", "shift-jis"),
+        ("繁體中文測試，這是一個測試檔案，請問天氣好嗎", "big5"),
     ],
 )
 def test_another_code_page_is_refused_and_not_read_as_chinese(text: str, codec: str, tmp_path: Path) -> None:
@@ -340,6 +341,13 @@ def test_another_code_page_is_refused_and_not_read_as_chinese(text: str, codec: 
     with pytest.raises(UserError) as error:
         values(tmp_path / "rows.jsonl")
     assert error.value.code == "file_encoding" and "line 2, byte " in error.value.text
+
+
+@pytest.mark.parametrize("text", ["繁體中文測試，這是一個測試檔案", "联通", "好", "𠮷😀", "问题：1+1=2？"])
+def test_chinese_is_known_in_few_characters_and_in_traditional_ones(text: str, tmp_path: Path) -> None:
+    data = json.dumps([{"a": text}], ensure_ascii=False).encode("gb18030")
+    (tmp_path / "rows.json").write_bytes(data)
+    assert values(tmp_path / "rows.json") == [{"a": text}]
 
 
 def test_a_wrong_byte_after_chinese_in_utf8_is_a_wrong_byte(tmp_path: Path) -> None:

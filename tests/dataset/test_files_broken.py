@@ -162,7 +162,7 @@ BROKEN_ROWS = [
     Rowed("a control character", "x.jsonl", b'%b\n{"a": "\x01"}' % ROW, 2, "at column 8: Invalid control character", [1]),
     Rowed("cells too few", "x.csv", b"q,a\n1,2\n3\n4,5\n", 2, "the row has 1 cells; the header names 2 columns", [1, 3]),
     Rowed("cells too many", "x.tsv", b"q\ta\n1\t2\t3\n4\t5\n", 1, "the row has 3 cells; the header names 2", [2]),
-    Rowed("text behind a quote", "x.csv", b'q,a\n1,2\n"3\n"x,4\n5,6\n', 2, "the quotation marks in lines 3 to 4 are wrong", [1, 3]),
+    Rowed("text behind a quote", "x.csv", b'q,a\n1,2\n"3\n"x,4\n5,6\n', 2, "the quotation marks in line 3–4 are wrong", [1, 3]),
     Rowed("a NUL in a cell", "x.csv", b"q,a\n1,2\0\n3,4\n", 1, "a holds a NUL character", [2]),
     Rowed("a NUL in a text", "x.txt", b"one\nt\0o\nthree", 2, "text holds a NUL character", [1, 3]),
     Rowed("an error in a cell", "x.xlsx", xlsx(("q", "a"), ("x", "y"), ("x", "#N/A"), ("z", "z")), 2, "the cell a shows the error #N/A", [1, 3]),

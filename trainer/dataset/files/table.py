@@ -55,7 +55,9 @@ def _records(source: Source, names: list[str], rows: csv._reader, skip: Skip) ->
         except csv.Error as error:
             if str(error).startswith(_OPEN):
                 raise source.error("file_quote_open", number=number + 1, line=line) from None
-            found = Broken("row_quotes", {"line": line, "end": rows.line_num, "reason": str(error)})
+            end = rows.line_num
+            where = f"{line}–{end}" if end > line else str(line)
+            found = Broken("row_quotes", {"lines": where, "reason": str(error)})
         if not found:
             continue  # a blank line
         number += 1
