@@ -112,7 +112,7 @@ def test_a_check_can_be_stopped(tmp_path: Path) -> None:
     write(tmp_path, [{"instruction": "?", "output": "!"}] * 1200)
     found = checked(tmp_path, stop=lambda: True)
     assert found.stopped and not found.ok and found.rows == 500
-    assert "stopped after 500 rows" in "\n".join(lines(found))
+    assert "rows read until then: 500" in "\n".join(lines(found))
 
 
 def test_a_file_that_breaks_off_tells_what_came_before(tmp_path: Path) -> None:

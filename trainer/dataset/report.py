@@ -14,7 +14,6 @@ from trainer.dataset.statistics import Totals
 from trainer.dataset.views import Page, Piece, RowView
 from trainer.errors import UserError, Values, tell
 
-MEBIBYTE = 1 << 20
 MOST_LISTED = 100
 BAR = 40
 # Around what is trained, where a terminal has no colours.
@@ -102,7 +101,7 @@ def _of_words(found: Totals | Checkup) -> Iterator[Fact]:
 
 
 def _of_checkup(checkup: Checkup) -> Iterator[Fact]:
-    values: Values = {"kind": checkup.kind, "megabytes": round(checkup.bytes / MEBIBYTE, 1)}
+    values: Values = {"kind": checkup.kind, "size": _size(checkup.bytes)}
     if checkup.encoding:
         yield Fact("checked_file", {**values, "encoding": checkup.encoding})
     elif checkup.kind:
@@ -123,6 +122,15 @@ def _of_checkup(checkup: Checkup) -> Iterator[Fact]:
     yield from _of_words(checkup)
 
 
+def _size(count: int) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count} {unit}"
+        count = round(count / 1000)
+    return f"{count} GB"
+
+
 def lines(found: Totals | Checkup | Page, *, colour: bool = False, most: int = MOST_LISTED) -> list[str]:
     """What a terminal shows. At most `most` problems are listed one by one; `colour` marks trained text by ANSI codes."""
     if isinstance(found, Page):
@@ -139,12 +147,12 @@ def lines(found: Totals | Checkup | Page, *, colour: bool = False, most: int = M
 
 def _bars(totals: Totals) -> list[str]:
     """The histogram of lengths, one bin a line."""
-    bins, beyond = totals.histogram.bins, totals.histogram.beyond
+    bins, cutoff = totals.histogram.bins, totals.histogram.cutoff_bin
     highest = max(each.rows for each in bins)
     width = len(str(bins[-1].end))
     return [
         f"  {each.start:>{width}} {'█' * -(-BAR * each.rows // highest)} {each.rows}"
-        + (f"  < cutoff_len {totals.cutoff}" if place == beyond else "")
+        + (f"  < cutoff_len {totals.cutoff}" if place == cutoff else "")
         for place, each in enumerate(bins)
     ]
 
@@ -155,7 +163,7 @@ def _row(row: RowView, colour: bool) -> list[str]:
     place = f"{row.dataset} ({row.file})" if row.file else row.dataset
     cut = f" of {row.length}" if row.cut else ""
     head = f"{place}, row {row.number}: {len(row.input_ids)}{cut} tokens, {row.trained} trained"
-    text = "".join(_marked(piece, row, colour) for piece in row.pieces)
+    text = "".join(_marked(piece, row, colour) for piece in row.pieces).replace(CLOSING + OPENING, "")
     return [visible(head), *text.splitlines(), ""]
 
 

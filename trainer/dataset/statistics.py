@@ -38,7 +38,7 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Histogram:
-    """Lengths in tokens before cutting, in bins of equal width; together the bins hold every row."""
+    """Lengths in tokens before cutting, in bins of equal width side by side; together the bins hold every row."""
 
     bins: tuple[Bin, ...]
     cutoff: int
@@ -49,8 +49,8 @@ class Histogram:
         return sum(each.rows for each in self.bins)
 
     @property
-    def beyond(self) -> int | None:
-        """The place of the bin that holds the cutoff; None where it lies right of all bins."""
+    def cutoff_bin(self) -> int | None:
+        """The place of the bin that holds the cutoff; None where it lies beside all bins."""
         return next((at for at, each in enumerate(self.bins) if each.start <= self.cutoff < each.end), None)
 
 
@@ -138,14 +138,17 @@ def with_steps(totals: Totals, config: RunConfig) -> Totals:
 
 
 def make_histogram(lengths: Numbers, cutoff: int) -> Histogram:
-    """About 24 bins of a width that reads well (1, 2 or 5 times a power of ten), from 0 to the longest row."""
+    """About 24 bins, from the shortest row to the longest, of a width that reads well: 1, 2 or 5 times a power of ten."""
     import numpy as np
 
     if not len(lengths):
         return Histogram((), cutoff)
-    width = _nice(int(max(lengths)) / BINS)
-    counts = np.bincount(np.asarray(lengths, dtype=np.int64) // width).tolist()
-    return Histogram(tuple(Bin(at * width, (at + 1) * width, rows) for at, rows in enumerate(counts)), cutoff)
+    given = np.asarray(lengths, dtype=np.int64)
+    width = _nice(int(given.max() - given.min() + 1) / BINS)
+    first = int(given.min()) // width
+    counts = np.bincount(given // width - first).tolist()
+    bins = (Bin(at * width, (at + 1) * width, rows) for at, rows in enumerate(counts, first))
+    return Histogram(tuple(bins), cutoff)
 
 
 def _nice(width: float) -> int:
