@@ -27,12 +27,16 @@ class Write(Protocol):
 class Manners(NamedTuple):
     """What a template takes. `lists`: contents must be lists of parts, a plain text would vanish.
 
-    `folds_system`: there is no system turn. `thinks`: it writes `reasoning_content` of the last answer.
+    `folds_system`: there is no system turn. `thinks`: it writes `reasoning_content` of the last answer. `reads`: a
+    thought in the text of an answer (`<think>…</think>`) is the same to it. `forgets`: it takes thoughts out of every
+    answer.
     """
 
     lists: bool
     folds_system: bool
     thinks: bool
+    reads: bool
+    forgets: bool
 
 
 class ToolManners(NamedTuple):
@@ -61,11 +65,15 @@ def learn(write: Write) -> Manners:
         {"role": "assistant", "content": content(ANSWER, lists)},
     ]
     system = {"role": "system", "content": content(SYSTEM, lists)}
-    thinking: Said = [said[0], {**said[1], "reasoning_content": THOUGHT}]
+    apart = _try(write, [said[0], {**said[1], "reasoning_content": THOUGHT, "thinking": THOUGHT}])
+    spoken = content(f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}", lists)
+    inside = _try(write, [said[0], {**said[1], "content": spoken}])
     return Manners(
         lists,
         folds_system=SYSTEM not in _try(write, [system, *said]),
-        thinks=THOUGHT in _try(write, thinking),
+        thinks=THOUGHT in apart,
+        reads=apart == inside,
+        forgets=THOUGHT not in apart and ANSWER in inside and THOUGHT not in inside,
     )
 
 

@@ -123,6 +123,13 @@ class Renderer:
         """Whether this row's system prompt is put into its first question."""
         return self.folds_system and bool(self._writer.system(conversation))
 
+    def forgets(self, conversation: Conversation) -> bool:
+        """Whether the row has thoughts that the template takes out of every answer, so that none is trained."""
+        return self._writer.forgets_thoughts and any(
+            each.role == "assistant" and (each.thinking or "</think>" in each.text)
+            for each in conversation.messages
+        )
+
     def render(self, conversation: Conversation) -> Rendered:
         """One conversation as tokens. Raises Unusable when the template refuses it or no token would be trained."""
         return self.explain(conversation).rendered

@@ -17,8 +17,9 @@ from trainer.dataset.manners import Manners, ToolManners, call_id
 from trainer.dataset.spans import Said, bare
 from trainer.options import DataOptions
 
-# A thought at the head of an answer. Models whose prompt opens the thought write only its end.
-_THOUGHT = re.compile(r"\A\s*(?:<think>)?(?P<thought>.*?)</think>\s*", re.DOTALL)
+# A thought at the head of an answer. Rows made for models whose prompt opens the thought hold only its end.
+_SPOKEN = re.compile(r"\A\s*<think>(?P<thought>.*?)</think>\s*", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*(?:<think>)?.*?</think>\s*", re.DOTALL)
 
 
 class Speaker:
@@ -82,11 +83,8 @@ class Speaker:
         else:
             content = self._content(message.text)
         said: dict[str, Any] = {"role": message.role, "content": content}
-        if message.thinking and self._manners.thinks:
-            # Under both names, as transformers gives it: gpt-oss and LFM2 read the second.
-            said |= {"reasoning_content": message.thinking, "thinking": message.thinking}
-        elif message.thinking:
-            said["content"] = _led(f"<think>\n{message.thinking}\n</think>\n\n", said["content"])
+        if message.role == "assistant":
+            self._think(said, message.thinking)
         if message.calls:
             said["tool_calls"] = [
                 {
@@ -99,6 +97,19 @@ class Speaker:
                 for call in message.calls
             ]
         return said
+
+    def _think(self, said: dict[str, Any], thought: str) -> None:
+        """Puts an answer's thought where the template reads it."""
+        manners = self._manners
+        if manners.thinks and not manners.reads and not thought and isinstance(said["content"], str):
+            found = _SPOKEN.match(said["content"])
+            if found:
+                thought, said["content"] = found["thought"].strip("\n"), said["content"][found.end() :]
+        if thought and manners.thinks:
+            # Under both names, as transformers gives it: gpt-oss and LFM2 read the second.
+            said |= {"reasoning_content": thought, "thinking": thought}
+        elif thought:
+            said["content"] = _led(f"<think>\n{thought}\n</think>\n\n", said["content"])
 
     def _content(self, text: str) -> str | list[dict[str, Any]]:
         return [{"type": "text", "text": text}] if self._manners.lists else text

@@ -70,12 +70,17 @@ def found_spans(render: Render, said: Said, text: str, words: TurnWords) -> list
     bodies = _from_one_skeleton(render, said, text, places)
     spans: list[Span] = []
     for count, place in enumerate(places):
-        body = bodies[count] if bodies else _from_own_skeleton(render, said, text, place)
-        if body is None:
+        if bodies:
+            start, end = (
+                answer_start(render, said[:place], text, text, bodies[count][0], words),
+                bodies[count][1],
+            )
+        else:
+            start, end = _from_own_skeleton(render, said, text, place, words)
+        if start is None or start > end:
             return None
-        start = answer_start(render, said[:place], text, body[0], words)
-        mark = words.special.match(text, body[1])
-        spans.append(Span(start, mark.end() if mark else body[1], count))
+        mark = words.special.match(text, end)
+        spans.append(Span(start, mark.end() if mark else end, count))
     return spans if in_order(spans) else None
 
 
@@ -140,18 +145,16 @@ def _from_one_skeleton(
     return bodies if at + len(pieces[-1]) == len(text) else None
 
 
-def _from_own_skeleton(render: Render, said: Said, text: str, place: int) -> tuple[int, int] | None:
+def _from_own_skeleton(
+    render: Render, said: Said, text: str, place: int, words: TurnWords
+) -> tuple[int | None, int]:
     """One answer, for the template that rewrites answers: what stands before and after it whatever it says."""
     pieces = _with_sentinels(render, said, [place])
-    if pieces is None:
-        return None
-    before, after = pieces
-    end = len(text) - len(after)
-    start = len(before) if text.startswith(before) else -1
-    if start < 0:
-        asked = render(said[:place], True)
-        start = len(asked) if text.startswith(asked) else -1
-    return (start, end) if 0 <= start < end and text.endswith(after) else None
+    if pieces is None or not text.endswith(pieces[1]):
+        return None, 0
+    before = pieces[0]
+    start = answer_start(render, said[:place], text, before + sentinel(place), len(before), words)
+    return start, len(text) - len(pieces[1])
 
 
 def ask(render: Render, said: Said) -> str:
@@ -168,18 +171,28 @@ def ask(render: Render, said: Said) -> str:
     return pieces[0] if pieces and opens else asked
 
 
-def answer_start(render: Render, before: Said, text: str, body: int, words: TurnWords) -> int:
-    """Where the model itself begins to write its answer, of which `body` is the first word.
+def answer_start(
+    render: Render, before: Said, text: str, told: str, body: int, words: TurnWords
+) -> int | None:
+    """Where the model itself begins to write its answer in `text`; None where that cannot be told.
 
-    That may be before the first word (a blank, a thought). Where the template does not ask in the words that it writes
-    later, it is behind the words that open an answer, or the first word itself.
+    `told` is the same conversation with another answer, of which `body` is the first character. The beginning may lie
+    before the first word (a blank, a thought). Where the template does not ask in the words that it writes later, it is
+    behind the words that open an answer, or the first word itself.
     """
+    same = body if text.startswith(told[:body]) else _count_same(text, told)
     asked = render(before, True)
-    if text.startswith(asked) and len(asked) <= body and text[len(asked) : body].strip():
+    if text.startswith(asked) and len(asked) <= same and text[len(asked) : same].strip():
         asked = ask(render, before)
-    if text.startswith(asked) and len(asked) <= body:
+    if text.startswith(asked) and len(asked) <= same:
         return len(asked)
     heard = bare(before[-1]["content"]).strip() if before else ""
-    lowest = max(0, text.rfind(heard, 0, body)) + len(heard) if heard else 0
-    ends = (at + len(each) for each in words.openings if (at := text.rfind(each, lowest, body)) >= 0)
-    return next((end for end in ends if end <= body), body)
+    lowest = max(0, text.rfind(heard, 0, same)) + len(heard) if heard else 0
+    ends = (at + len(each) for each in words.openings if (at := text.rfind(each, lowest, same)) >= 0)
+    return next(ends, body if same == body else None)
+
+
+def _count_same(one: str, other: str) -> int:
+    """How many characters two different texts share from their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))

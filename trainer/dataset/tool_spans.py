@@ -97,16 +97,8 @@ def _find(render: Render, said: Said, text: str, place: int, words: TurnWords) -
     )
     if end is None:
         return None
-    if not text.startswith(told[:first]):
-        # The template looks into the answer and writes something else before it (a thought): only what is asked
-        # for in the same words can then be told from the answer.
-        asked = render(said[:place], True)
-        pairs = enumerate(zip(text, told, strict=False))
-        first = next((at for at, (one, other) in pairs if one != other), min(len(text), len(told)))
-        if not text.startswith(asked) or first < len(asked):
-            return None
-    start = answer_start(render, said[:place], text, first, words)
-    return (start, end) if start <= end else None
+    start = answer_start(render, said[:place], text, told, first, words)
+    return (start, end) if start is not None and start <= end else None
 
 
 def _turn_end(text: str, tail: str, words: TurnWords, calls: bool, last: bool) -> int | None:

@@ -49,6 +49,11 @@ class Writer:
         """Whether the template has no system turn, so that a system prompt opens the first question."""
         return self._manners.folds_system
 
+    @property
+    def forgets_thoughts(self) -> bool:
+        """Whether the template takes the thoughts out of all answers, so that none is trained."""
+        return self._manners.forgets
+
     def system(self, conversation: Conversation) -> str:
         """The system prompt that a row gets."""
         return self._speaker.system(conversation.system)
