@@ -154,16 +154,18 @@ class Stream:
         """
         self._refused = {}
         drawn = enumerate(self._drawn())
+        # Whether the epoch had a row with a whole answer.
+        epoch, some = 0, False
         while skip and self._known is not None:
-            place, (_, row) = next(drawn)
+            place, (epoch, _) = next(drawn)
             if place in self._known:
                 self._refuse(place, self._known[place])
             else:
                 skip -= 1
+                some = True
                 yield None
         seen: list[Rendered] = []
         refused: list[RowProblem] = []
-        epoch, some = 0, False
         while batch := list(islice(drawn, AT_ONCE)):
             found = self._renderer.render_many(row.conversation for _, (_, row) in batch)
             for (place, (now, row)), each in zip(batch, found, strict=True):

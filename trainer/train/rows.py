@@ -57,8 +57,11 @@ def rows_for(config: RunConfig, tokenizer: Any, renderer: Renderer, tell: Tell) 
     data = config.data
     kept = Path(data.tokenized_path).expanduser() if data.tokenized_path else None
     found = tokenized.read(kept, tokenizer, renderer) if kept and tokenized.has_rows(kept) else None
+    evaluates = config.train.eval_strategy
     if found is None and not data.dataset:
         raise UserError("no_dataset", field="dataset")
+    if found is None and evaluates != "no" and not (data.val_size or data.eval_dataset):
+        raise UserError("eval_without_rows", field="eval_strategy", value=evaluates)
     if found is None and data.streaming:
         if kept:
             raise UserError("streaming_excludes", field="tokenized_path", name="tokenized_path")
@@ -70,10 +73,8 @@ def rows_for(config: RunConfig, tokenizer: Any, renderer: Renderer, tell: Tell) 
             tell(tokenized.save(kept, found, tokenizer, renderer))
     for note in found.notes:
         tell(note)
-    if config.train.eval_strategy != "no" and not found.parts:
-        raise UserError(
-            "tokenized_no_evaluation", field="eval_strategy", value=config.train.eval_strategy, path=str(kept)
-        )
+    if evaluates != "no" and not found.parts:
+        raise UserError("tokenized_no_evaluation", field="eval_strategy", value=evaluates, path=str(kept))
     return RunRows(found.train, found.parts)
 
 
@@ -91,7 +92,11 @@ def _tell_problems(found: Gathered, cutoff: int, tell: Tell) -> None:
     rows = sum(map(len, tables))
     if found.problems:
         reasons = " ".join(problem.text for problem in found.problems[:REASONS_TOLD])
-        values: Values = {"count": len(found.problems), "rows": rows + len(found.problems), "reasons": reasons}
+        values: Values = {
+            "count": len(found.problems),
+            "rows": rows + len(found.problems),
+            "reasons": reasons,
+        }
         tell(Note(code="data_rows_left_out", values=values, level="warning"))
     if cut := sum(table.cut for table in tables):
         longest = max(table.longest for table in tables)
