@@ -101,11 +101,11 @@ class DatasetInfo:
 
 
 # Names where an entry has no "columns" or no "tags" at all: LLaMA-Factory's, and those that speak for themselves.
-_MORE = {"tools": "tools", "images": "images", "videos": "videos"}
+_SEEN = {"images": "images", "videos": "videos"}
 COLUMNS: dict[str, Columns] = {
-    "alpaca": Columns("instruction", "input", "output", "history", system="system", **_MORE),
-    "sharegpt": Columns(messages="conversations", system="system", **_MORE),
-    "openai": Columns(messages="messages", **_MORE),
+    "alpaca": Columns("instruction", "input", "output", "history", system="system", **_SEEN),
+    "sharegpt": Columns(messages="conversations", system="system", tools="tools", **_SEEN),
+    "openai": Columns(messages="messages", tools="tools", **_SEEN),
 }
 TAGS: dict[str, Tags] = {
     "alpaca": Tags(),

@@ -15,6 +15,7 @@ from trainer.dataset.conversation import Conversation, Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
 from trainer.dataset.fields import Bad, Texts, kind, wrong
 from trainer.dataset.files import Broken, Item, Tell
+from trainer.dataset.info import find_folder
 from trainer.dataset.media_paths import Finder, Gallery
 from trainer.dataset.shelves import open_items
 from trainer.dataset.tools import read_tools
@@ -47,11 +48,12 @@ class Reading:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where media are looked for, the folder of the row's file left out."""
-        found: list[Path] = []
-        data = _folders(self.dataset_dir, Path(), REPOSITORY)
+        try:
+            data = [find_folder(self.dataset_dir).absolute()] if self.dataset_dir else []
+        except UserError:
+            data = _folders(self.dataset_dir, Path())
         # A media folder is named as the data folder is, or as seen from it.
-        found += _folders(self.media_dir, Path(), *data, REPOSITORY)
-        return tuple(dict.fromkeys(found + data))
+        return tuple(dict.fromkeys(_folders(self.media_dir, Path(), *data, REPOSITORY) + data))
 
 
 def _folders(name: str, *bases: Path) -> list[Path]:
