@@ -70,9 +70,7 @@ class Canonical:
 
     def _messages(self, row: AnyMapping[str, Any], role: str) -> list[Any]:
         column = self.mapping.column(role)
-        value = row.get(column) if column else None
-        if isinstance(value, str):
-            value = parsed(value)
+        value = parsed(row.get(column)) if column else None
         if value is None:
             return []
         if isinstance(value, list):
@@ -93,15 +91,15 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def parsed(text: str) -> Any:
-    """The JSON list or object that a table's cell spells, else the text."""
-    if text.lstrip().startswith(("[", "{")):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-        return found if isinstance(found, (list, dict)) else text
-    return text
+def parsed(value: Any) -> Any:
+    """The JSON list or object that a table's cell spells; every other value as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return found if isinstance(found, (list, dict)) else value
 
 
 def with_media(

@@ -33,9 +33,9 @@ def propose_name(wish: str, taken: Collection[str] = ()) -> str:
     text = unicodedata.normalize("NFC", wish.encode("utf-8", "ignore").decode())
     last = re.split(r"[/\\]", text)[-1]
     base = re.sub(r"_+", "_", "".join(char if _allowed(char) else "_" for char in last)).strip("._-")
-    base = _shortened(base, LONGEST - 4).strip("._-") or "dataset"
+    base = _shortened(base, LONGEST - 10).strip("._-") or "dataset"
     if is_device(base) or base.casefold() in _KEPT:
-        base = f"{base}_data"
+        base = f"data_{base}"
     used = {each.casefold() for each in taken}
     name, number = base, 2
     while name.casefold() in used:

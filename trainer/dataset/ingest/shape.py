@@ -207,6 +207,9 @@ def _answers(draft: _Draft) -> Shape | None:
     if not draft.has("prompt"):
         if _ask_from_values(draft):
             return draft.finish("question_answer", 0.5)
+        if draft.columns[answer].kind == "number":
+            del draft.roles[answer]
+            return None
         return draft.finish("text", 0.5, ask=TEXT_ASK)
     kind = "kto" if flag else _kind_by_names(draft)
     return draft.finish(kind, 0.95 if kind != "question_answer" else 0.9)
