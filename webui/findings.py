@@ -31,6 +31,7 @@ def _loss(story: Story, lang: str) -> str:
     lines = [
         Line(story.loss, "tb-raw", say("live.raw", lang)),
         Line(story.evaluation, "tb-eval", say("live.evaluation", lang)),
+        *(Line(points, "tb-eval", f"{say('live.evaluation', lang)}: {name}") for name, points in story.parts),
         Line(story.smooth, "tb-smooth", say("live.smooth", lang)),
     ]
     return chart(

@@ -86,6 +86,8 @@ class Outlook:
             eval_dataset=config.data.eval_dataset,
             max_samples=config.data.max_samples,
             val_size=config.data.val_size,
+            mix_strategy=config.data.mix_strategy,
+            interleave_probs=config.data.interleave_probs,
         )
         infos = choose(data.dataset_dir, (*data.dataset, *data.eval_dataset))
         if any(info.hub for info in infos):

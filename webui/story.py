@@ -48,6 +48,7 @@ class Story:
     lr: tuple[Point, ...] = ()
     grad_norm: tuple[Point, ...] = ()
     evaluation: tuple[Point, ...] = ()
+    parts: tuple[tuple[str, tuple[Point, ...]], ...] = ()
     tokens_per_s: float | None = None
     memory_mb: float | None = None
     answers: tuple[Sample, ...] = ()
@@ -98,6 +99,7 @@ class _Draft:
         self._story = story
         self._loss, self._smooth = list(story.loss), list(story.smooth)
         self._lr, self._grad_norm = list(story.lr), list(story.grad_norm)
+        self._parts = {name: list(points) for name, points in story.parts}
         self._evaluation, self._answers, self._notes = (
             list(story.evaluation),
             list(story.answers),
@@ -112,6 +114,7 @@ class _Draft:
             lr=tuple(self._lr),
             grad_norm=tuple(self._grad_norm),
             evaluation=tuple(self._evaluation),
+            parts=tuple((name, tuple(points)) for name, points in self._parts.items()),
             answers=tuple(self._answers),
             notes=tuple(self._notes),
         )
@@ -149,6 +152,8 @@ class _Draft:
     @take.register
     def _(self, event: Evaluated) -> None:
         _add(self._evaluation, event.step, event.loss)
+        for name, loss in event.parts.items():
+            _add(self._parts.setdefault(name, []), event.step, loss)
 
     @take.register
     def _(self, event: Sample) -> None:
