@@ -109,8 +109,14 @@ class DataDesk:
         return self._sampled(replace(drawer, token=staged.token, step="columns", shape=shape), plan)
 
     def _sampled(self, drawer: Drawer, plan: Plan) -> Drawer:
-        samples = self.shelf.samples(drawer.token, plan, SAMPLES)
-        return replace(drawer, plan=plan, samples=samples, kind="", page=1)
+        """With the rows as the plan reads them; none where it is not whole yet, which is said beside the columns."""
+        drawer = replace(drawer, plan=plan, samples=(), kind="", page=1)
+        try:
+            return replace(drawer, samples=self.shelf.samples(drawer.token, plan, SAMPLES))
+        except UserError as error:
+            if error.code == "staged_unknown":
+                raise
+            return drawer if plan.mapping.problems() else replace(drawer, trouble=error)
 
     def act(self, drawer: Drawer, press: Press) -> Drawer:
         """The drawer after a press."""

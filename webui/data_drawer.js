@@ -13,12 +13,14 @@ const kept = {
 
 // ---- open and closed -----------------------------------------------------------------------------------------------
 let opener = null;
+let asked = false;
 const isOpen = () => element.dataset.open === 'yes';
 const open = () => {
   opener = document.activeElement;
   element.dataset.open = 'yes';
   requestAnimationFrame(() => find('[data-act=close].tb-button')?.focus());
   trigger('click', { act: 'open', id: kept.get() });
+  asked = true;
 };
 const close = () => {
   if (!isOpen()) return;
@@ -138,7 +140,8 @@ watch('value', () => {
   if (!request) element.dataset.sending = 'no';
   // What a person has chosen hides what the answer says it is; the attribute is the truth.
   for (const each of element.querySelectorAll('select[value]')) each.value = each.getAttribute('value');
-  kept.set(drawn.dataset.token);
+  // Before it is opened for the first time nobody has asked for the file that was in hand when the page was left.
+  if (asked) kept.set(drawn.dataset.token || '');
   const now = find('.tb-step').dataset.step;
   if (now !== step) drawn.scrollTop = 0;
   step = now;
