@@ -61,7 +61,7 @@ def list_datasets(words: Words) -> int:
     print(f"{words.folder}:")
     width = max((len(each.name) for each in found), default=0)
     for each in found:
-        rows = "" if each.rows is None else f"{each.rows} rows"
+        rows = "" if each.rows is None else f"{each.rows} row{'s' * (each.rows != 1)}"
         print(
             visible(
                 f"  {each.name:<{width}}  {rows:>12}  {shown_size(each.bytes):>10}  {each.formatting:<8}  {each.source}"
@@ -224,10 +224,11 @@ def register(words: Words) -> int:
         return DONE
     print("\n".join(_shape_lines(staged, shape)))
     print(
-        f"registered {visible(done.name)} in {shelf.folder}: {done.rows} rows, {done.dropped} left out, {done.media} media files"
+        f"registered {visible(done.name)} in {shelf.folder}. "
+        f"Rows: {done.rows}; left out: {done.dropped}; pictures and videos: {done.media}"
     )
     for name, count in done.repaired.items():
-        print(f"  repaired by {name}: {count} rows")
+        print(f"  rows repaired by {name}: {count}")
     for each in dropped[:MOST_LISTED]:
         print(visible(f"  {each.text}"))
     if done.dropped > MOST_LISTED:

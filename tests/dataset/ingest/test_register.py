@@ -206,7 +206,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, data: Path, monkeypatch
     def fails(self: Path, target: Path) -> Path:
         if Path(target).name == "dataset_info.json":
             raise OSError(28, "No space left on device")
-        return Path(os.rename(self, target) or target)
+        return self.rename(target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fails)
