@@ -80,6 +80,8 @@ def _shape(shape: Shape, lang: str) -> str:
 
 
 def _table(shape: Shape, plan: Plan, lang: str) -> str:
+    if not plan.mapping.roles:
+        return f'<p class="tb-hint">{_say("no_columns", lang)}</p>'
     proposed = {column.name: column for column in shape.columns}
     rows = ""
     for name, role in plan.mapping.roles[:MOST_COLUMNS]:
@@ -123,7 +125,7 @@ def _more(plan: Plan, lang: str) -> str:
         return (
             f'<details class="tb-tags"><summary>{_say("tags", lang)}</summary><div>{fields}</div></details>'
         )
-    if mapping.column("prompt") or mapping.column("query"):
+    if not mapping.roles or mapping.column("prompt") or mapping.column("query"):
         return ""
     return (
         f'<label class="tb-ask">{_say("ask", lang)}<input class="tb-input" data-change="ask" value="{escape(mapping.ask)}" '
@@ -180,7 +182,9 @@ def _pictures(media: tuple[Media, ...]) -> str:
 
 
 def _foot(plan: Plan, lang: str) -> str:
-    problems = plan.mapping.problems()
+    problems = plan.mapping.problems() if plan.mapping.roles else ()
+    if not plan.mapping.roles:
+        return f'<div class="tb-end"><div class="tb-acts">{button("discard", say("data.discard", lang), "")}</div></div>'
     why = " ".join(say_error(problems[0], lang)) if problems else ""
     wrong = "".join(
         f'<div class="tb-problem" role="alert"><b>{escape(text)}</b><p>{escape(hint)}</p></div>'

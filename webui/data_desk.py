@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from trainer.dataset.conversation import RowProblem
+from trainer.dataset.files import Broken, read_items
 from trainer.dataset.ingest.archive import MEDIA
 from trainer.dataset.ingest.checking import Checked
 from trainer.dataset.ingest.mapping import ROLES, TAGS
@@ -111,12 +114,26 @@ class DataDesk:
     def _sampled(self, drawer: Drawer, plan: Plan) -> Drawer:
         """With the rows as the plan reads them; none where it is not whole yet, which is said beside the columns."""
         drawer = replace(drawer, plan=plan, samples=(), kind="", page=1)
+        if not plan.mapping.roles:
+            return replace(drawer, samples=self._unreadable(drawer.token, plan))
         try:
             return replace(drawer, samples=self.shelf.samples(drawer.token, plan, SAMPLES))
         except UserError as error:
             if error.code == "staged_unknown":
                 raise
             return drawer if plan.mapping.problems() else replace(drawer, trouble=error)
+
+    def _unreadable(self, token: str, plan: Plan) -> tuple[Sample, ...]:
+        """What is wrong with the first rows of tables none of whose first rows has columns."""
+        staged = self.shelf.staged(token)
+        items = islice(read_items(staged.files / plan.tables[0]), SAMPLES) if plan.tables else ()
+        return tuple(
+            Sample(
+                item.number, item.file, problem=RowProblem(staged.source, item.number, *item.value, item.file)
+            )
+            for item in items
+            if isinstance(item.value, Broken)
+        )
 
     def act(self, drawer: Drawer, press: Press) -> Drawer:
         """The drawer after a press."""

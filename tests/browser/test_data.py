@@ -36,7 +36,9 @@ DROP = """
 def support_csv() -> str:
     """Odd headers; the answer of one row is empty."""
     lines = ["Anliegen des Kunden,Reaktion,Vorgang"]
-    lines += [f"Wo ist Paket {n}?,{'' if n == BAD else f'Paket {n} ist unterwegs.'},{n}" for n in range(1, ROWS + 1)]
+    lines += [
+        f"Wo ist Paket {n}?,{'' if n == BAD else f'Paket {n} ist unterwegs.'},{n}" for n in range(1, ROWS + 1)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +70,9 @@ def chosen(page: Any) -> list[str]:
 def register(page: Any, name: str) -> None:
     page.fill("#data form[data-act='register'] input", name)
     page.click("#data form[data-act='register'] button[type=submit]")
-    page.wait_for_function("(name) => document.querySelector('#o-dataset')?.innerText.includes(name)", arg=name)
+    page.wait_for_function(
+        "(name) => document.querySelector('#o-dataset')?.innerText.includes(name)", arg=name
+    )
     page.wait_for_selector("#data [data-open='yes']", state="detached")
 
 
@@ -106,7 +110,9 @@ def test_from_a_dropped_table_to_a_run_and_back(open_page: Open, server: Server)
     check(page)
     assert page.locator("#data .tb-defects tbody tr").count() == 1
     # The header is line 1 of a table of lines; rows are counted without it or with it, but one row is named.
-    assert str(BAD) in page.inner_text("#data .tb-defects") or str(BAD + 1) in page.inner_text("#data .tb-defects")
+    assert str(BAD) in page.inner_text("#data .tb-defects") or str(BAD + 1) in page.inner_text(
+        "#data .tb-defects"
+    )
     wait_for_text(page, "#data form[data-act='register'] button[type=submit]", str(ROWS - 1))
 
     page.fill("#data form[data-act='register'] input", "../out")
@@ -127,14 +133,16 @@ def test_from_a_dropped_table_to_a_run_and_back(open_page: Open, server: Server)
     page.wait_for_selector("#data [data-open='yes']", state="detached")
     delete(page, "support")
     page.wait_for_function("() => !document.querySelector('#o-dataset').innerText.includes('support')")
-    assert "support" not in json.loads((server.workspace / "data" / "dataset_info.json").read_text(encoding="utf-8"))
+    assert "support" not in json.loads(
+        (server.workspace / "data" / "dataset_info.json").read_text(encoding="utf-8")
+    )
 
 
 def pictures_zip(path: Path) -> Path:
     """Two tables, one of them with pictures beside it, and one picture that is missing."""
-    rows = [
-        {"picture": f"shots/{n}.png", "caption": f"A square number {n}."} for n in range(1, 6)
-    ] + [{"picture": "shots/none.png", "caption": "Nothing to be seen."}]
+    rows = [{"picture": f"shots/{n}.png", "caption": f"A square number {n}."} for n in range(1, 6)] + [
+        {"picture": "shots/none.png", "caption": "Nothing to be seen."}
+    ]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("squares/train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         archive.writestr("notes.csv", "question,answer\nWho?,Me.\n")
