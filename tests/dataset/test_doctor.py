@@ -15,9 +15,10 @@ from tests.dataset import shots
 from tests.dataset import tokenizers as tk
 from tests.dataset.tokenizers import tokenizer
 from trainer.config import RunConfig
-from trainer.dataset import gate
+from trainer.dataset import gate, tokenized
 from trainer.dataset.doctor import RowView, count, count_steps, preview
 from trainer.dataset.duplicates import Place, Twin
+from trainer.dataset.gather import gather
 from trainer.dataset.load import load_rows
 from trainer.dataset.packing import fit
 from trainer.dataset.render import IGNORED, Renderer, render_all
@@ -241,6 +242,46 @@ def test_answers_that_lose_tokens_are_counted(tmp_path: Path) -> None:
     assert [each.values["percent"] for each in facts(totals) if each.code == "seen_lost"] == [50]
 
 
+def test_rows_of_tokenized_path_are_shown_as_a_run_takes_them(options: DataOptions, tmp_path: Path) -> None:
+    tokens = tokenizer(tk.own("chatml"))
+    config = RunConfig(data=options).with_values(val_size=4.0)
+    kept = config.with_values(tokenized_path=str(tmp_path / "kept"))
+    before = count(tokens, kept)
+    assert before == count(tokens, config), "there is nothing in the folder yet"
+    renderer = Renderer(tokens, "", config.data)
+    gathered = gather(renderer, config.data, config.train.seed, folder=tmp_path / "cache")
+    tokenized.save(tmp_path / "kept", gathered, tokens, renderer)
+    (Path(options.dataset_dir) / "mine.jsonl").unlink()
+    views = every_view(tokens, kept.data, 5)
+    assert [(list(view.input_ids), list(view.labels)) for view in views] == [
+        (row.input_ids, row.labels) for row in gathered.train
+    ]
+    for view in views:
+        assert "".join(piece.text for piece in view.pieces if piece.trained) == tokens.decode(
+            [each for each in view.labels if each != IGNORED]
+        )
+    totals = count(tokens, kept)
+    same = (
+        "rows",
+        "evaluation",
+        "tokens",
+        "trained",
+        "longest",
+        "cut",
+        "whole",
+        "endless",
+        "histogram",
+        "steps",
+    )
+    assert [getattr(totals, name) for name in same] == [getattr(before, name) for name in same]
+    part = count(tokens, kept, sample=3)
+    assert part.sampled and part.rows == 3
+    (tmp_path / "kept" / "tuneboard.json").write_text('{"format": 1, "made_for": "another", "parts": {}}')
+    with pytest.raises(UserError) as refused:
+        preview(tokens, kept.data)
+    assert refused.value.code == "tokenized_other_model"
+
+
 def write(folder: Path, rows: list[Any], held: list[Any] | None = None, **options: Any) -> RunConfig:
     """A config for these rows."""
     named = {"mine": rows} | ({"held": held} if held else {})
@@ -346,7 +387,8 @@ def test_steps(
 
 def test_the_page_waits_for_no_heavy_library() -> None:
     code = (
-        "import sys, trainer.dataset.info, trainer.dataset.doctor, trainer.dataset.load; "
+        "import sys, trainer.dataset.info, trainer.dataset.doctor, trainer.dataset.load, trainer.dataset.gate; "
+        "import trainer.dataset.checkup, trainer.dataset.report, trainer.jobs.sight; "
         "print([name for name in ('torch', 'transformers', 'datasets', 'tokenizers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

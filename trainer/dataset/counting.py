@@ -6,13 +6,14 @@ Which of the rows are trained and which evaluated is decided afterwards, by the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.config import RunConfig
-from trainer.dataset.conversation import Conversation, Row, RowProblem, message
+from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.duplicates import Overlap, find_overlap, find_twins
 from trainer.dataset.ledger import (
     ANSWER_CUT,
@@ -25,6 +26,7 @@ from trainer.dataset.ledger import (
     Ledger,
     Selection,
 )
+from trainer.dataset.lens import NO_CUTOFF, Lens
 from trainer.dataset.packing import fit
 from trainer.dataset.rows import Reading, read_rows
 from trainer.dataset.statistics import Totals, make_histogram, padding_share, with_steps
@@ -32,12 +34,10 @@ from trainer.errors import UserError
 from trainer.options import DataOptions
 
 if TYPE_CHECKING:
-    from trainer.dataset.chat_template import Unusable
     from trainer.dataset.entry import DatasetInfo
-    from trainer.dataset.render import Rendered
+    from trainer.dataset.gather import Gathered
 
 CHUNK = 1_024
-NO_CUTOFF = 1 << 40
 Tell = Callable[[int, int, int], None]
 Stop = Callable[[], bool]
 
@@ -54,15 +54,16 @@ def count_rows(
     """See `doctor.count`."""
     from trainer.dataset.load import chosen
 
-    lens = _Lens(tokenizer, config.data, processor)
-    train, evaluation = chosen(config.data)
-    infos = (*train, *evaluation)
+    lens = Lens(tokenizer, config.data, processor)
     how = Reading.of(config.data, config.model.hub)
+    kept = lens.kept()
+    train, evaluation = ([], []) if kept else chosen(config.data)
+    infos = (*train, *evaluation)
     meter = _Meter(tell or _nobody, sum(map(_bytes, infos)))
     reading = _Ledgering(lens, how, sample, meter, stop or _never)
     for info in infos:
         reading.read(info)
-    chosen_rows = _choose(reading, train, evaluation, config)
+    chosen_rows = reading.take_kept(kept) if kept else _choose(reading, train, evaluation, config)
     return with_steps(_totals(reading, lens, chosen_rows, config), config)
 
 
@@ -72,65 +73,6 @@ def _nobody(rows: int, bytes_done: int, bytes_total: int) -> None:
 
 def _never() -> bool:
     return False
-
-
-class _Lens:
-    """Renders rows, and says of each what its tokens show."""
-
-    def __init__(self, tokenizer: Any, data: DataOptions, processor: Any) -> None:
-        from trainer.dataset.render import Renderer
-
-        def renderer(**changed: Any) -> Renderer:
-            return Renderer(tokenizer, data.template, replace(data, **changed), processor)
-
-        self.renderer = renderer()
-        self.data = data
-        self._tokenizer = tokenizer
-        self._stops = frozenset(self.renderer.stop_ids)
-        # What is lost of the answers is seen when nothing else is trained.
-        self._answers = renderer(train_on_prompt=False) if data.train_on_prompt else self.renderer
-        self._whole = renderer(train_on_prompt=False, cutoff_len=NO_CUTOFF)
-
-    def look(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Rendered | Unusable, int]]:
-        """Each row, what the renderer made of it, and the bits that are true of it."""
-        from trainer.dataset.chat_template import Unusable
-
-        found = self.renderer.render_many(row.conversation for row in rows)
-        for row, each in zip(rows, found, strict=True):
-            yield row, each, 0 if isinstance(each, Unusable) else self._facts(row.conversation, each)
-
-    def _facts(self, conversation: Conversation, rendered: Rendered) -> int:
-        facts = ENDLESS if self._stops.isdisjoint(rendered.labels) else 0
-        if rendered.cut and self._loses(conversation):
-            facts |= ANSWER_CUT
-        return facts | (FOLDED if self.renderer.folds(conversation) else 0)
-
-    def _loses(self, conversation: Conversation) -> bool:
-        """Whether cutting takes tokens of a trained answer away."""
-        from trainer.dataset.chat_template import Unusable
-
-        try:
-            return self._answers.render(conversation).trained < self._whole.render(conversation).trained
-        except Unusable:
-            # Trained on the question alone: nothing is left of the answer.
-            return True
-
-    def ending_template(self) -> str:
-        """A template that ends answers with a token which this tokenizer has; empty when there is none."""
-        from trainer.dataset.chat_template import Unusable
-        from trainer.dataset.render import Renderer
-        from trainer.dataset.templates import FAMILIES
-
-        asked = Conversation((message("user", "?"), message("assistant", "!")))
-        data = replace(self.data, cutoff_len=NO_CUTOFF)
-        for name in FAMILIES:
-            try:
-                renderer = Renderer(self._tokenizer, name, data)
-                if not set(renderer.stop_ids).isdisjoint(renderer.render(asked).labels):
-                    return name
-            except (UserError, Unusable):
-                continue
-        return ""
 
 
 class _Meter:
@@ -171,7 +113,7 @@ class _Ledgering:
     `partly` names the datasets that were not read to their ends.
     """
 
-    def __init__(self, lens: _Lens, how: Reading, sample: int | None, meter: _Meter, stop: Stop) -> None:
+    def __init__(self, lens: Lens, how: Reading, sample: int | None, meter: _Meter, stop: Stop) -> None:
         self.ledger = Ledger()
         self.starts: list[int] = []
         self.problems: list[RowProblem] = []
@@ -189,7 +131,7 @@ class _Ledgering:
         limit = self._lens.data.max_samples if info.num_samples is None else None
         rows = read_rows(info, self._how, limit, tell=self._meter.hear)
         room = self._sample
-        while not self._ended(info):
+        while not self._ended(info.name):
             chunk = list(islice(rows, CHUNK if room is None else min(CHUNK, room)))
             if not chunk:
                 if room == 0 and next(rows, None) is not None:
@@ -199,10 +141,10 @@ class _Ledgering:
             self._take(chunk)
         self._meter.next_file()
 
-    def _ended(self, info: DatasetInfo) -> bool:
+    def _ended(self, name: str) -> bool:
         self._stopped = self._stopped or self._stop()
         if self._stopped:
-            self.partly.add(info.name)
+            self.partly.add(name)
         return self._stopped
 
     def _take(self, chunk: Sequence[Row | RowProblem]) -> None:
@@ -214,6 +156,22 @@ class _Ledgering:
         for row, found, facts in self._lens.look([each for each in chunk if isinstance(each, Row)]):
             self.ledger.add(row, found, facts)
         self._meter.rows(len(chunk))
+
+    def take_kept(self, kept: Gathered) -> _Chosen:
+        """Rows that are tokens already: what they say is not looked at."""
+        name = Path(self._lens.data.tokenized_path).name
+        ends = [0]
+        for table in (kept.train, *kept.parts.values()):
+            for place in range(len(table)):
+                if self._ended(name) or place == self._sample:
+                    self.partly.add(name)
+                    break
+                rendered = table[place]
+                self.ledger.add_kept(name, place + 1, rendered, self._lens.kept_facts(rendered))
+                if place % CHUNK == CHUNK - 1:
+                    self._meter.rows(CHUNK)
+            ends.append(len(self.ledger))
+        return _Chosen(self.ledger.select(range(ends[1])), self.ledger.select(range(ends[1], ends[-1])))
 
     @property
     def counts(self) -> list[int]:
@@ -259,7 +217,7 @@ def _choose(
     return _Chosen(select([choice.train]), select(list(choice.parts.values())))
 
 
-def _totals(reading: _Ledgering, lens: _Lens, chosen_rows: _Chosen, config: RunConfig) -> Totals:
+def _totals(reading: _Ledgering, lens: Lens, chosen_rows: _Chosen, config: RunConfig) -> Totals:
     train, held = chosen_rows
     ledger, cutoff = reading.ledger, config.data.cutoff_len
     problems = [*reading.problems, *train.problems, *held.problems]

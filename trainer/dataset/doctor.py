@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from trainer.config import RunConfig
@@ -18,7 +19,7 @@ from trainer.dataset.info import choose
 from trainer.dataset.rows import Reading, read_rows
 from trainer.dataset.shelves import open_items
 from trainer.dataset.statistics import Steps, Totals, count_steps
-from trainer.dataset.views import Page, PictureView, Piece, RowView, view
+from trainer.dataset.views import Page, PictureView, Piece, RowView, view, view_kept
 from trainer.options import DataOptions
 
 __all__ = [
@@ -47,15 +48,24 @@ def preview(
 ) -> Page:
     """Page `page` (from 1) of the rows that are read from `dataset`, `size` rows each.
 
-    Rows held back for evaluation are among them; drawing by `num_samples` and taking turns are left out. `processor`
-    is the model's own where it sees pictures. Raises UserError as training would: dataset not registered, file that
+    Rows held back for evaluation are among them; drawing by `num_samples` and taking turns are left out. Where the
+    folder `tokenized_path` has rows, it is these, as a run takes them. `processor` is the model's own where it sees
+    pictures. Raises UserError as training would: dataset not registered, file that
     cannot be read, template that does not fit.
     """
-    from trainer.dataset.render import Renderer
+    from trainer.dataset.lens import Lens
 
-    renderer = Renderer(tokenizer, data.template, data, processor)
+    lens = Lens(tokenizer, data, processor)
+    renderer, start = lens.renderer, (page - 1) * size
+    if kept := lens.kept():
+        name, special = Path(data.tokenized_path).name, renderer.special_ids
+        views = [
+            view_kept(tokenizer, special, name, number, row)
+            for number, row in enumerate(kept.train[start : start + size], start + 1)
+        ]
+        return Page(views, start + size < len(kept.train))
     expander = _expander(processor, data)
-    rows = _window(choose(data.dataset_dir, data.dataset), data, hub, (page - 1) * size, size + 1)
+    rows = _window(choose(data.dataset_dir, data.dataset), data, hub, start, size + 1)
     return Page([view(renderer, row, expander) for row in rows[:size]], len(rows) > size)
 
 

@@ -70,12 +70,12 @@ class Places:
 
 def identity(conversation: Conversation) -> int:
     """A number that two conversations share when they say the same with the same pictures (else once in 2^64)."""
-    return _number("\x1e".join(_words(conversation)))
+    return number_of(_encoded("\x1e".join(_words(conversation))))
 
 
 def likeness(conversation: Conversation) -> int:
     """As `identity`, where case, width of signs and blanks make no difference."""
-    return _number(normal("\x1e".join(_words(conversation))))
+    return number_of(_encoded(normal("\x1e".join(_words(conversation)))))
 
 
 def normal(text: str) -> str:
@@ -110,8 +110,13 @@ def _medium(media: Media) -> str:
     return "".join(map(_medium, media.frames))
 
 
-def _number(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def number_of(data: bytes) -> int:
+    """A number below 2^64 for some bytes."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
 def find_twins(numbers: Sequence[int], rows: Iterable[int], places: Places) -> Twins:

@@ -85,7 +85,14 @@ _FIELDS = {
     "read": "dataset",
     "rows": "dataset",
 }
-_PICTURES = ("row_image_", "row_video_", "row_media_", "row_no_eyes")
+_PICTURES = (
+    "row_image_",
+    "row_video_",
+    "row_no_eyes",
+    "row_no_video",
+    "row_media_missing",
+    "row_media_refused",
+)
 _KINDS = {
     "row_cut": "cutoff",
     "row_media_long": "cutoff",
@@ -93,6 +100,10 @@ _KINDS = {
     "row_untrained": "masked",
     "row_template_refuses": "template",
     "row_answers_unclear": "template",
+    "row_tools_dropped": "template",
+    "row_calls_dropped": "template",
+    "row_results_dropped": "template",
+    "row_text_dropped": "template",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from trainer.dataset.conversation import Conversation, Row, RowProblem
-from trainer.dataset.duplicates import Places, identity, likeness, said
+from trainer.dataset.duplicates import Places, identity, likeness, number_of, said
 from trainer.dataset.language import count_scripts, is_short
 from trainer.dataset.near import Sketches
 
@@ -52,6 +52,15 @@ class Ledger:
         short = SHORT if is_short(row.conversation) else 0
         self._note(found.length, len(found.input_ids), found.trained, len(row.conversation.media))
         self.facts.append(facts | short | (CUT if found.cut else 0) | (WHOLE if found.whole else 0))
+        self.reasons.append(-1)
+
+    def add_kept(self, dataset: str, number: int, found: Rendered, facts: int) -> None:
+        """Takes a row of which only the tokens are known."""
+        self.places.add(dataset, number)
+        self.identities.append(number_of(array("q", found.input_ids).tobytes()))
+        self.likenesses.append(self.identities[-1])
+        self._note(found.length, len(found.input_ids), found.trained, 0)
+        self.facts.append(facts | (CUT if found.cut else 0) | (WHOLE if found.whole else 0))
         self.reasons.append(-1)
 
     def _remember(self, row: Row, conversation: Conversation) -> None:

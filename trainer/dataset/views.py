@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.dataset.conversation import Media, Row, RowProblem
 
 if TYPE_CHECKING:
     from trainer.dataset.expand import Expander
-    from trainer.dataset.render import Renderer, Tokens
+    from trainer.dataset.render import Rendered, Renderer, Tokens
 
 THUMBNAIL = 160
 
@@ -90,6 +90,21 @@ def view(renderer: Renderer, row: Row | RowProblem, expander: Expander | None = 
         pictures=pictures,
         file=row.file,
     )
+
+
+def view_kept(
+    tokenizer: Any, special_ids: frozenset[int], dataset: str, number: int, rendered: Rendered
+) -> RowView:
+    """A row of which only the tokens are known."""
+    pieces = tuple(
+        Piece(tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False), *kind)
+        for kind, group in groupby(
+            zip(rendered.input_ids, rendered.labels, strict=True),
+            lambda each: (each[1] >= 0, each[0] in special_ids),
+        )
+    )
+    ids, labels = tuple(rendered.input_ids), tuple(rendered.labels)
+    return RowView(dataset, number, pieces, ids, labels, rendered.trained, rendered.length, rendered.cut)
 
 
 def _pictures(media: Sequence[Media], expander: Expander) -> tuple[PictureView, ...]:

@@ -11,6 +11,7 @@ from trainer.config import RunConfig
 from trainer.dataset import doctor, gate
 from trainer.dataset.info import choose
 from trainer.dataset.ingest.task import Progress, Task
+from trainer.dataset.lens import kept_folder
 from trainer.dataset.statistics import Totals, with_steps
 from trainer.errors import UserError
 from trainer.jobs import launch
@@ -112,8 +113,12 @@ class Sight:
 
     def _key(self, ready: RunConfig) -> Any:
         """What the counts depend on: settings, and the files as they are. Raises UserError for an unknown dataset."""
-        infos = choose(ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset))
-        stamps = tuple(stamp for info in infos if info.hub is None for stamp in _stamps(info.path))
+        if kept := kept_folder(ready.data):
+            infos, paths = [], [kept]
+        else:
+            infos = choose(ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset))
+            paths = [info.path for info in infos if info.hub is None]
+        stamps = tuple(stamp for path in paths for stamp in _stamps(path))
         model = (ready.model.model_name_or_path, ready.model.hub)
         order = (ready.train.seed, ready.train.per_device_train_batch_size)
         return repr((model, order, ready.data, infos)), stamps
