@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.dataset.ingest import register as registering
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.checking import Checked, check
-from trainer.dataset.ingest.cupboard import Cupboard
+from trainer.dataset.ingest.cupboard import STAGING, Cupboard
 from trainer.dataset.ingest.naming import propose_name
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.reading import Looked
@@ -152,6 +153,12 @@ class Uploads:
         """A free, good name from the file's own; the dataset's name for one that is changed."""
         upload = self._upload(token)
         return upload.replaces or propose_name(Path(upload.staged.source).stem, Cupboard(self.folder).names())
+
+    def tidy(self) -> None:
+        """Finishes what a crash left half done and removes uploads of servers that have ended; a closed folder stays."""
+        if (self.folder / STAGING).is_dir():
+            with suppress(UserError):
+                self._cupboard()
 
     def close(self) -> None:
         """Stops what is on and forgets every upload."""

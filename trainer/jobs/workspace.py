@@ -35,6 +35,7 @@ class Workspace:
         self._chat: ChatEngine | None = None
         self._making_chat = threading.Lock()
         self.shelf = Shelf(self.root, limits)
+        self.shelf.tidy()
         self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
 
     @property

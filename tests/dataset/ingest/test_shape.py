@@ -44,7 +44,7 @@ def single(word: str, texts: list[str]) -> list[list[dict[str, str]]]:
 
 FLAG = [True, False, True]
 TABLES: list[tuple[str, list[dict[str, Any]], str, dict[str, str]]] = [
-    ("alpaca", rows(instruction=Q, input="", output=A), "alpaca", {"instruction": "prompt", "output": "response"}),
+    ("alpaca", rows(instruction=Q, input="", output=A), "alpaca", {"instruction": "prompt", "input": "query", "output": "response"}),
     ("alpaca with input", rows(instruction=Q, input=["x y", "z", "w"], output=A), "alpaca", {"input": "query"}),
     ("alpaca with more", rows(id=[1, 2, 3], instruction=Q, output=A, system="Be kind.", history=[[["a", "b"]], [], []]),
      "alpaca", {"id": "ignore", "system": "system", "history": "history"}),
@@ -95,6 +95,15 @@ TABLES: list[tuple[str, list[dict[str, Any]], str, dict[str, str]]] = [
     ("Chinese pictures", rows(图片=["a.jpg", "b.jpg", "c.jpg"], 描述=A), "image_text", {"图片": "images", "描述": "response"}),
     ("images of a chat", rows(messages=said("role", "content", "user", "assistant"), images=[["a.png"], [], ["b.png"]]), "openai", {"images": "images"}),
     ("videos", rows(video=["a.mp4", "b.mp4", "c.mp4"], question=Q, answer=A), "image_text", {"video": "videos"}),
+    ("articles", rows(title=["One", "Two things", "Three"], text=A), "text", {"title": "ignore", "text": "response"}),
+    ("labels", rows(text=Q, label=["maths", "self", "rivers"]), "question_answer", {"text": "prompt", "label": "response"}),
+    ("pairs with everything", rows(prompt=Q, prompt_id=["a1", "b2", "c3"], messages=said("role", "content", "user", "assistant"), score_chosen=[8, 9, 7],
+        chosen=said("role", "content", "user", "assistant"), rejected=[[{"role": "user", "content": q}, {"role": "assistant", "content": "No."}] for q in Q]),
+     "preference", {"chosen": "chosen", "rejected": "rejected", "score_chosen": "ignore"}),
+    ("calls", rows(conversations=[[{"from": "human", "value": q}, {"from": "function_call", "value": '{"name": "f", "arguments": {}}'},
+        {"from": "observation", "value": "{}"}, {"from": "gpt", "value": a}] for q, a in zip(Q, A, strict=True)],
+        tools=json.dumps([{"name": "f", "description": "d", "parameters": {}}])), "sharegpt", {"tools": "tools"}),
+    ("orca", rows(id=["t1.2", "t1.3", "t1.4"], system_prompt=["", "Be kind.", ""], question=Q, response=A), "question_answer", {"system_prompt": "system", "id": "ignore"}),
     ("numbers only", rows(a=[5, 6, 7], b=[7, 8, 9]), "unknown", {}),
     ("names only", rows(id=["x1", "x2", "x3"]), "unknown", {}),
 ]  # fmt: skip
@@ -223,3 +232,14 @@ def test_nothing_to_recognise() -> None:
 
 def test_a_whole_shape_of_a_file_names_rows(tmp_path: Path) -> None:
     assert shape_of(tmp_path, "a.txt", b"Eine Zeile.\nNoch eine Zeile.\n").kind == "text"
+
+
+def test_columns_of_later_rows_are_told(tmp_path: Path) -> None:
+    upload = staged(
+        tmp_path,
+        "a.jsonl",
+        jsonl([*rows(question=Q, answer=A) * 100, {"question": "a b", "answer": "c d", "system": "Late."}]),
+    )
+    shape = sniff(upload, (), Limits())
+    (note,) = check(upload, Plan((), shape.mapping), Limits()).notes
+    assert "system" in note.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trainer.dataset.conversation import Row, RowProblem
@@ -66,6 +66,8 @@ def check(
     counts: Counter[str] = Counter()
     repaired: Counter[str] = Counter()
     defects: list[Defect] = []
+    known = {column for column, _ in plan.mapping.roles}
+    later: dict[str, None] = {}
 
     def note(now: int, whole: int) -> None:
         nonlocal done, total
@@ -74,6 +76,8 @@ def check(
     for table, item in bench.items(note):
         found = bench.find(table, item)
         rows += 1
+        if isinstance(item.value, dict) and not item.value.keys() <= known:
+            later.update(dict.fromkeys(str(each) for each in item.value.keys() - known))
         repaired.update(found.repairs)
         if isinstance(found.read, Row):
             usable += 1
@@ -95,8 +99,14 @@ def check(
         dict(repaired),
         dict(offers),
         encoding_of(staged, bench.tables),
-        staged.notes,
+        (*staged.notes, *_later(later)),
     )
+
+
+def _later(columns: Iterable[str]) -> tuple[Reason, ...]:
+    """Columns that the first rows do not have, and that nobody gave a role therefore."""
+    names = list(columns)
+    return (Reason("columns_later", {"names": ", ".join(name[:40] for name in names[:10])}),) if names else ()
 
 
 def encoding_of(staged: Staged, tables: Sequence[str]) -> str:

@@ -115,10 +115,10 @@ def _give_media(draft: _Draft) -> None:
                     draft.give(name, role, "column_named")
 
 
-def _common(draft: _Draft, *, text_tools: bool = True) -> None:
+def _common(draft: _Draft) -> None:
     """Columns that any conversation may have beside it."""
-    draft.take("system", "text")
-    draft.take("tools", "tools", *(("text",) if text_tools else ()))
+    draft.take("system", "text", "empty")
+    draft.take("tools", "tools", "text", "empty")
 
 
 def _pairs(draft: _Draft) -> Shape | None:
@@ -131,8 +131,8 @@ def _pairs(draft: _Draft) -> Shape | None:
     draft.give(rejected, "rejected", "column_named")
     kind = draft.columns[chosen].kind
     if kind == "text":
-        _ = draft.take("prompt", "text") and draft.take("query", "text")
-        draft.take("history", "pairs")
+        _ = draft.take("prompt", "text") and draft.take("query", "text", "empty")
+        draft.take("history", "pairs", "list")
         _common(draft)
         return draft.finish("preference", 0.95 if draft.has("prompt") else 0.8, ask=TEXT_ASK)
     before = draft.named("messages", "messages") or draft.named("prompt", "messages", "text")
@@ -198,9 +198,10 @@ def _answers(draft: _Draft) -> Shape | None:
         return None
     draft.give(answer, "response", "column_named")
     _question(draft)
-    draft.take("system", "text")
-    draft.take("history", "pairs")
-    draft.take("tools", "tools")
+    # Columns that are empty in the first rows may be filled further on.
+    draft.take("system", "text", "empty")
+    draft.take("history", "pairs", "list", "empty")
+    draft.take("tools", "tools", "empty")
     flag = draft.take("kto_tag", "flag")
     if pictures:
         return draft.finish("image_text", 0.95, ask=CAPTION_ASK)
@@ -217,7 +218,7 @@ def _answers(draft: _Draft) -> Shape | None:
 
 def _question(draft: _Draft) -> None:
     if draft.take("prompt", "text", "texts"):
-        draft.take("query", "text")
+        draft.take("query", "text", "empty")
     elif only := draft.named("query", "text"):
         draft.give(only, "prompt", "column_named")
 
@@ -248,6 +249,11 @@ def _texts(draft: _Draft) -> Shape | None:
         )
         _question(draft)
         return draft.finish("image_text", 0.6, ask=CAPTION_ASK)
+    label = draft.named("label", "text")
+    if text and label and len(left) == 2:
+        draft.give(text, "prompt", "column_beside")
+        draft.give(label, "response", "column_named")
+        return draft.finish("question_answer", 0.5)
     if len(left) == 1 or (text and not draft.named("prompt", "text")):
         draft.give(text or left[0], "response", "column_named_text" if text else "column_only_text")
         return draft.finish("text", 0.9 if text else 0.6, ask=TEXT_ASK)

@@ -59,11 +59,12 @@ class Task(Generic[Result]):
         self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> Result:
-        """The result when it is done. Raises its error, and TimeoutError when it takes longer than `timeout_s`."""
+        """The result when it is done. Raises its `error`, and TimeoutError when it takes longer than `timeout_s`."""
         if not self._done.wait(timeout_s):
             raise TimeoutError
-        if self._error is not None:
-            raise self._error
+        error = self.error
+        if error is not None:
+            raise error from (None if error is self._error else self._error)
         assert self._result is not None
         return self._result
 

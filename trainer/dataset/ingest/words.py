@@ -8,8 +8,8 @@ import unicodedata
 _COLUMNS: dict[str, str] = {
     "messages": "messages conversations conversation message dialog dialogue dialogs chat turns thread 对话 消息 会话 多轮对话 диалог 会話 대화",
     "prompt": (
-        "instruction prompt question query problem ask q user human request inputtext source sourcetext userprompt usermessage userinput "
-        "questiontext goal task title "
+        "instruction prompt question query problem ask q user human request inputtext sourcetext userprompt usermessage userinput "
+        "questiontext task "
         "问题 指令 提问 问 用户 用户输入 题目 提示词 提示 query问题 вопрос инструкция запрос 質問 指示 問題 プロンプト 질문 지시 지시문 input 输入 输入内容 ввод 入力 입력"
     ),
     "query": "input context passage 输入 输入内容 上下文 背景 补充 材料 контекст ввод 入力 文脈 입력 문맥 instructioninput",
@@ -19,6 +19,7 @@ _COLUMNS: dict[str, str] = {
         "回答 答案 输出 输出内容 回复 答复 答 助手 应答 解答 模型回答 ответ вывод 回答文 答え 応答 出力 답변 대답 응답 출력"
     ),
     "caption": "caption captions text description alttext label 描述 说明 标题 图片描述 文本 文字 описание подпись 説明 キャプション 설명 캡션",
+    "label": "label labels class category sentiment intent 标签 类别 分类 情感 метка ラベル 라벨",
     "text": "text content document body article passage story paragraph sentence 文本 内容 正文 文章 текст 本文 テキスト 텍스트 본문",
     "system": "system systemprompt systemmessage persona 系统 系统提示 系统提示词 系统消息 系统指令 система システム 시스템",
     "history": "history context历史 历史 历史对话 对话历史 история 履歴 기록",
