@@ -82,6 +82,7 @@ def test_defects_are_gathered_by_kind_and_field(tmp_path: Path) -> None:
     )
     assert all(defect.helps[-1] == DROP for defect in found.defects)
     assert len(found.defects[0].helps) > 1 and set(found.defects[0].helps[:-1]) <= set(REPAIRS)
+    assert [fact.values for fact in facts(found) if fact.code == "checked_help"] == [{"rows": 4}]
     assert helps_for("row_nothing_of_the_kind") == (DROP,)
 
 

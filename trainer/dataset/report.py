@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from trainer.dataset.checkup import Checkup
+from trainer.dataset.checkup import DROP, Checkup
 from trainer.dataset.conversation import RowProblem
 from trainer.dataset.duplicates import Twins
 from trainer.dataset.gate import Hold, percent
@@ -114,6 +114,8 @@ def _of_checkup(checkup: Checkup) -> Iterator[Fact]:
         yield Fact("checked_rows", counts, warns=True)
     elif checkup.rows:
         yield Fact("checked_good", {"rows": checkup.rows})
+    if mendable := sum(defect.rows for defect in checkup.defects if defect.helps != (DROP,)):
+        yield Fact("checked_help", {"rows": mendable})
     if checkup.broken:
         yield Fact(checkup.broken.code, checkup.broken.values, warns=True)
     if checkup.pictures:
