@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_made_does_not_matter(tmp_path: Path) -> None:
 def test_rows_are_rendered_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write(tmp_path / "data", a=rows("a", 30))
     expected = gather(renderer(data), data, 42, folder=tmp_path / "one")
-    monkeypatch.setattr(cache, "AT_ONCE", 4)
+    monkeypatch.setattr("trainer.dataset.render.BATCH", 4)
     monkeypatch.setattr("trainer.dataset.table.HELD", 16)
     assert same(gather(renderer(data), data, 42, folder=tmp_path / "two"), expected)
 

@@ -14,17 +14,17 @@ import os
 import shutil
 import tempfile
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from trainer.dataset.chat_template import Unusable
-from trainer.dataset.conversation import Row, RowProblem
+from trainer.dataset.conversation import Conversation, Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
 from trainer.dataset.load import drawn_rows, limit_of, rows_of
 from trainer.dataset.mix import Places
@@ -34,8 +34,6 @@ from trainer.dataset.table import Block, Builder
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
-# Conversations in memory at a time.
-AT_ONCE = 4096
 KEPT_BYTES = 20 * 1024**3
 KEPT_FOLDERS = 200
 PLACES, PROBLEMS = "places.bin", "problems.json"
@@ -122,29 +120,29 @@ def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
     refused: dict[int, RowProblem] = {}
     places = array("q")
 
-    def needed() -> Iterator[Row]:
+    # Rows that are being rendered.
+    waiting: deque[tuple[int, Row]] = deque()
+
+    def needed() -> Iterator[Conversation]:
         for each in origin.rows():
             if isinstance(each, RowProblem):
                 unreadable.append(each)
                 continue
+            number = len(places)
             places.append(-1)
-            if drawn is None or len(places) - 1 in drawn:
-                numbers.append(len(places) - 1)
-                yield without_media(each)
+            if drawn is None or number in drawn:
+                waiting.append((number, without_media(each)))
+                yield each.conversation
 
-    numbers: list[int] = []
-    rows = needed()
     count = 0
-    while batch := list(islice(rows, AT_ONCE)):
-        found = renderer.render_many(row.conversation for row in batch)
-        for number, row, each in zip(numbers, batch, found, strict=True):
-            if isinstance(each, Unusable):
-                refused[number] = RowProblem(row.dataset, row.number, each.code, each.values, row.file)
-            else:
-                builder.add(each)
-                places[number] = count
-                count += 1
-        numbers.clear()
+    for found in renderer.render_many(needed()):
+        number, row = waiting.popleft()
+        if isinstance(found, Unusable):
+            refused[number] = RowProblem(row.dataset, row.number, found.code, found.values, row.file)
+        else:
+            builder.add(found)
+            places[number] = count
+            count += 1
     return Source(builder.close(), np.array(places, dtype=np.int64), unreadable, refused)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Conversation, Media
@@ -58,6 +59,50 @@ class Tokens(NamedTuple):
     places: tuple[tuple[int, int], ...] = ()
 
 
+class Labelled(NamedTuple):
+    """A rendered row, and which tokens of the whole text it kept; None: all of them."""
+
+    rendered: Rendered
+    kept: list[int] | None
+
+
+class Aligned:
+    """The tokens of a text, and which characters of it each stands for.
+
+    `encoding` is what the tokenizer gives for a text of `size` characters. It is asked about single places: a list of the characters of all tokens costs
+    more than all the rest of labelling.
+    """
+
+    def __init__(self, encoding: Any, ids: Ids, size: int) -> None:
+        self._encoding = encoding
+        self._size = size
+        self.ids = ids
+
+    @cached_property
+    def offsets(self) -> Offsets:
+        """The characters of each token."""
+        found: Offsets = self._encoding.offsets
+        return found
+
+    def between(self, start: int, end: int) -> tuple[int, int]:
+        """The tokens that characters `start` to `end` became, the last one exclusive."""
+        return self._first_after(start), self._first_from(end)
+
+    def _first_after(self, start: int) -> int:
+        """The first token of which a part lies behind `start`."""
+        found = self._encoding.char_to_token(start) if start < self._size else None
+        # No token stands for the character, as for one that the tokenizer leaves out.
+        return bisect_left(self.offsets, start + 1, key=_stop) if found is None else found
+
+    def _first_from(self, end: int) -> int:
+        """The first token that begins at `end` or later."""
+        found = self._encoding.char_to_token(end) if end < self._size else None
+        if found is None:
+            return bisect_left(self.offsets, end, key=_start) if end < self._size else len(self.ids)
+        begins: int = self._encoding.token_to_chars(found)[0]
+        return int(found + (begins < end))
+
+
 class Opening(NamedTuple):
     """The words that stand between a question and its answer, and how many tokens they are."""
 
@@ -87,26 +132,28 @@ class Labeller:
         self._openings = openings
         self._around = around
 
-    def label(self, conversation: Conversation, written: Written, ids: Ids, offsets: Offsets) -> Tokens:
+    def label(self, conversation: Conversation, written: Written, aligned: Aligned) -> Labelled:
         """The row's tokens. Raises Unusable when no token would be trained."""
+        ids = aligned.ids
         wanted = self._wanted(conversation)
         if not any(wanted):
             raise Unusable("row_untrained")
-        ranges = [_tokens(offsets, span.start, span.end) for span in written.spans]
-        blocks = [_tokens(offsets, *place) for place in written.places]
+        ranges = [aligned.between(span.start, span.end) for span in written.spans]
+        blocks = [aligned.between(*place) for place in written.places]
         labels = list(ids) if self._data.train_on_prompt else [IGNORED] * len(ids)
         for span, (first, end) in zip(written.spans, ranges, strict=True):
             labels[first:end] = ids[first:end] if wanted[span.answer] else [IGNORED] * (end - first)
         for first, end in blocks:
             labels[first:end] = [IGNORED] * (end - first)
         length, whole, media = len(ids), True, written.media
+        kept: list[int] | None = None
         if cut := length > self._data.cutoff_len:
             undivided = _merged([self._widened(ids, block) for block in blocks])
             turns = self._turns(written, ranges, wanted, undivided)
-            places = [place for part in keep(turns, self._data.cutoff_len) for place in part]
-            inside = set(places)
+            kept = [place for part in keep(turns, self._data.cutoff_len) for place in part]
+            inside = set(kept)
             whole = any(turn.trained and turn.end - 1 in inside for turn in turns)
-            ids, labels, offsets = [[each[place] for place in places] for each in (ids, labels, offsets)]  # type: ignore[assignment]
+            ids, labels = ([each[place] for place in kept] for each in (ids, labels))
             media = tuple(
                 each for each, (first, _) in zip(written.media, blocks, strict=True) if first in inside
             )
@@ -115,8 +162,7 @@ class Labeller:
             raise TooLong(length, self._data.cutoff_len, sum(end - first for first, end in blocks))
         if not trained:
             raise Unusable("row_cut", length=length, cutoff=self._data.cutoff_len)
-        rendered = Rendered(ids, labels, trained, length, cut, whole, media)
-        return Tokens(rendered, written.text, offsets, written.places)
+        return Labelled(Rendered(ids, labels, trained, length, cut, whole, media), kept)
 
     def _wanted(self, conversation: Conversation) -> list[bool]:
         """Which answers are trained."""
@@ -170,11 +216,6 @@ def _with_blocks(turn: Turn, blocks: Sequence[range]) -> Turn:
     # A picture that reaches into the words before the answer: those are not kept apart from it.
     reaching = max((block.stop for block in own if block.stop <= turn.answer), default=turn.start)
     return turn._replace(blocks=own, opening=min(turn.opening, turn.answer - reaching))
-
-
-def _tokens(offsets: Offsets, start: int, end: int) -> tuple[int, int]:
-    """The tokens that characters `start` to `end` became, the last one exclusive."""
-    return bisect_left(offsets, start + 1, key=_stop), bisect_left(offsets, end, key=_start)
 
 
 def _start(offset: tuple[int, int]) -> int:

@@ -6,10 +6,12 @@ trained is what the model's own `apply_chat_template` writes.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens, special_tokens
@@ -17,9 +19,9 @@ from trainer.dataset.conversation import Conversation, Media, Message, Row, RowP
 from trainer.dataset.expand import Expander
 from trainer.dataset.labels import (
     IGNORED,
-    Ids,
+    Aligned,
+    Labelled,
     Labeller,
-    Offsets,
     Opening,
     Rendered,
     Tokens,
@@ -33,7 +35,7 @@ from trainer.options import DataOptions
 
 __all__ = ["IGNORED", "Rendered", "RenderedRows", "Renderer", "Tokens", "render_all"]
 
-BATCH = 512
+BATCH = 256
 MOST_WORKERS = 16
 LEAST_PIXELS = 28 * 28
 
@@ -72,9 +74,9 @@ class Renderer:
             raise UserError("data_template_refuses", field="template", **refused.values) from None
         texts = self._writer.openings
         openings = [
-            Opening(text, len(ids)) for text, (ids, _) in zip(texts, self._encode(texts), strict=True)
+            Opening(text, len(found.ids)) for text, found in zip(texts, self._encode(texts), strict=True)
         ]
-        around = self.special_ids - frozenset(self._encode([self._writer.sample])[0][0])
+        around = self.special_ids - frozenset(self._encode([self._writer.sample])[0].ids)
         self._labeller = Labeller(data, openings, around if processor is not None else frozenset())
 
     @property
@@ -137,25 +139,34 @@ class Renderer:
     def explain(self, conversation: Conversation) -> Tokens:
         """As `render`, with the text of each token."""
         written = self._writer.write(conversation)
-        ids, offsets = self._encode([written.text])[0]
-        return self._label(conversation, written, ids, offsets)
+        aligned = self._encode([written.text])[0]
+        rendered, kept = self._label(conversation, written, aligned)
+        offsets = aligned.offsets if kept is None else [aligned.offsets[place] for place in kept]
+        return Tokens(rendered, written.text, offsets, written.places)
 
     def render_many(self, conversations: Iterable[Conversation]) -> Iterator[Rendered | Unusable]:
         """As `render`, in order and in batches; one that cannot be used comes as its reason.
 
-        With preprocessing_num_workers several batches are under way at once: the tokenizer works outside of Python, so
-        that threads are enough, and nothing has to be copied into processes.
+        Several batches are under way at once (as many as there are cores, or preprocessing_num_workers): the tokenizer
+        works outside of Python, so that threads are enough, and nothing has to be copied into processes. Of
+        `conversations` only those of the batches under way are taken.
         """
         rest = iter(conversations)
         batches = iter(lambda: list(islice(rest, BATCH)), [])
-        workers = min(self._data.preprocessing_num_workers or 1, MOST_WORKERS)
-        if workers == 1:
-            for batch in batches:
+        workers = min(self._data.preprocessing_num_workers or os.cpu_count() or 1, MOST_WORKERS)
+        first, second = next(batches, None), next(batches, None)
+        if second is None or workers == 1:
+            for batch in chain(filter(None, (first, second)), batches):
                 yield from self._render_batch(batch)
             return
+        under_way: deque[Future[list[Rendered | Unusable]]] = deque()
         with ThreadPoolExecutor(workers) as pool:
-            for rendered in pool.map(self._render_batch, batches):
-                yield from rendered
+            for batch in chain(filter(None, (first, second)), batches):
+                under_way.append(pool.submit(self._render_batch, batch))
+                if len(under_way) > workers:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
 
     def prompt(
         self, messages: Sequence[Message | Mapping[str, Any]], system: str = "", tools: Sequence[Any] = ()
@@ -170,7 +181,7 @@ class Renderer:
         except Unusable as refused:
             reason = refused.values.get("reason", refused.code)
             raise UserError("data_template_refuses", field="template", reason=reason) from None
-        return self._encode([text])[0][0]
+        return self._encode([text])[0].ids
 
     def _render_batch(self, batch: Sequence[Conversation]) -> list[Rendered | Unusable]:
         texts = [self._try_write(each) for each in batch]
@@ -180,7 +191,7 @@ class Renderer:
             try:
                 if isinstance(text, Unusable):
                     raise text
-                rendered.append(self._label(conversation, text, *next(encoded)).rendered)
+                rendered.append(self._label(conversation, text, next(encoded)).rendered)
             except Unusable as unusable:
                 rendered.append(unusable)
         return rendered
@@ -191,21 +202,22 @@ class Renderer:
         except Unusable as unusable:
             return unusable
 
-    def _encode(self, texts: list[str]) -> list[tuple[Ids, Offsets]]:
+    def _encode(self, texts: list[str]) -> list[Aligned]:
         if not texts:
             return []
         found = self._tokenizer(
             texts,
             add_special_tokens=False,
-            return_offsets_mapping=True,
             return_attention_mask=False,
+            return_token_type_ids=False,
             verbose=False,
         )
-        return list(zip(found["input_ids"], found["offset_mapping"], strict=True))
+        encoded = zip(found.encodings, found["input_ids"], texts, strict=True)
+        return [Aligned(encoding, ids, len(text)) for encoding, ids, text in encoded]
 
-    def _label(self, conversation: Conversation, written: Written, ids: Ids, offsets: Offsets) -> Tokens:
+    def _label(self, conversation: Conversation, written: Written, aligned: Aligned) -> Labelled:
         try:
-            return self._labeller.label(conversation, written, ids, offsets)
+            return self._labeller.label(conversation, written, aligned)
         except TooLong as long:
             pixels = self._fitting_pixels(written.media, long)
             raise (Unusable("row_media_pixels", **long.values, pixels=pixels) if pixels else long) from None

@@ -87,8 +87,8 @@ class Builder:
 
     def add(self, row: Rendered) -> None:
         """Raises OSError when the disk is full."""
-        self._tokens.extend(row.input_ids)
-        self._labels.extend(row.labels)
+        self._tokens.fromlist(row.input_ids)
+        self._labels.fromlist(row.labels)
         self._count += len(row.input_ids)
         self._facts.extend((self._count, row.trained, row.length, row.cut, row.whole))
         if self._folder and len(self._tokens) > HELD:
