@@ -46,7 +46,11 @@ def checked(folder: Path, **more: Any) -> Checkup:
     return check(load_info(folder)["mine"], Reading(dataset_dir=str(folder)), **more)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=150,
+)
 @given(rows=some.lists(ANYTHING | ALPACA | SHAREGPT, min_size=1, max_size=8), chat=some.booleans())
 def test_rows_are_usable_or_told_of(tmp_path: Path, rows: list[Any], chat: bool) -> None:
     write(tmp_path, rows, formatting="sharegpt" if chat else "alpaca")

@@ -15,7 +15,7 @@ from tests.dataset import shots
 from tests.dataset import tokenizers as tk
 from tests.dataset.tokenizers import tokenizer
 from trainer.config import RunConfig
-from trainer.dataset import gate, tokenized
+from trainer.dataset import counting, gate, tokenized
 from trainer.dataset.doctor import RowView, count, count_steps, preview
 from trainer.dataset.duplicates import Place, Twin
 from trainer.dataset.gather import gather
@@ -322,7 +322,7 @@ def test_repeated_rows_words_and_languages_are_counted(tmp_path: Path) -> None:
     assert "\n".join(lines(totals)) and json.dumps(to_json(totals))
 
 
-def test_a_sample_says_that_it_is_one(options: DataOptions) -> None:
+def test_a_sample_says_that_it_is_one(options: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, config = tokenizer(tk.own("chatml")), RunConfig(data=options).with_values(val_size=0.25)
     whole = count(tokens, config)
     assert count(tokens, config, sample=23) == whole and not whole.sampled
@@ -330,6 +330,9 @@ def test_a_sample_says_that_it_is_one(options: DataOptions) -> None:
     assert part.sampled and part.read == 8 and part.steps is None
     assert next(fact.code for fact in facts(part)) == "seen_sampled"
     assert count(tokens, config.with_values(val_size=20.0), sample=8).evaluation == 0
+    monkeypatch.setattr(counting, "SAMPLE_TOKENS", 10)
+    monkeypatch.setattr(counting, "SMALL_CHUNK", 3)
+    assert count(tokens, config, sample=23).read == 3, "long rows make a small sample"
     heard: list[tuple[int, int, int]] = []
     stopped = count(tokens, config, tell=lambda *far: heard.append(far), stop=lambda: bool(heard))
     assert stopped.sampled and heard[0][0] == 23 and 0 < heard[0][1] <= heard[0][2]

@@ -30,6 +30,7 @@ def places_of(count: int) -> Places:
     return places
 
 
+@settings(deadline=None)
 @given(some.lists(some.integers(0, 9), max_size=40))
 def test_exact_twins_are_those_of_a_plain_search(numbers: list[int]) -> None:
     twins = find_twins(numbers, range(len(numbers)), places_of(len(numbers)))
@@ -40,6 +41,7 @@ def test_exact_twins_are_those_of_a_plain_search(numbers: list[int]) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(some.lists(some.tuples(some.integers(0, 9), some.booleans()), max_size=40))
 def test_overlap_is_that_of_a_plain_search(rows: list[tuple[int, bool]]) -> None:
     numbers = [number for number, _ in rows]
@@ -122,6 +124,7 @@ def test_long_texts_are_compared_too() -> None:
     assert find_near(texts) == {12: 4}
 
 
+@settings(deadline=None)
 @given(LENGTHS, some.integers(1, 70))
 def test_packing_fills_places_as_a_plain_search_does(lengths: list[int], capacity: int) -> None:
     places: list[list[int]] = []
@@ -137,6 +140,7 @@ def test_packing_fills_places_as_a_plain_search_does(lengths: list[int], capacit
     assert fit(lengths, capacity) == places
 
 
+@settings(deadline=None)
 @given(LENGTHS, some.integers(1, 2000))
 def test_a_histogram_holds_every_row(lengths: list[int], scale: int) -> None:
     lengths = [length * scale for length in lengths]

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from trainer.dataset.entry import DatasetInfo
     from trainer.dataset.gather import Gathered
 
-CHUNK = 1_024
+CHUNK, SMALL_CHUNK = 1_024, 64
+# A sample of very long rows ends sooner: somebody waits for it.
+SAMPLE_TOKENS = 1_000_000
 Tell = Callable[[int, int, int], None]
 Stop = Callable[[], bool]
 
@@ -124,21 +126,26 @@ class _Ledgering:
         self._meter = meter
         self._stop = stop
         self._stopped = False
+        self._tokens = 0
 
     def read(self, info: DatasetInfo) -> None:
         """Raises UserError when the file as a whole cannot be read."""
         self.starts.append(len(self.ledger))
         limit = self._lens.data.max_samples if info.num_samples is None else None
         rows = read_rows(info, self._how, limit, tell=self._meter.hear)
-        room = self._sample
+        room, tokens = self._sample, 0
         while not self._ended(info.name):
-            chunk = list(islice(rows, CHUNK if room is None else min(CHUNK, room)))
+            chunk = list(islice(rows, CHUNK if room is None else min(SMALL_CHUNK, room)))
             if not chunk:
                 if room == 0 and next(rows, None) is not None:
                     self.partly.add(info.name)
                 break
-            room = None if room is None else room - len(chunk)
+            before = self._tokens
             self._take(chunk)
+            if room is not None:
+                room -= len(chunk)
+                tokens += self._tokens - before
+                room = room if tokens < SAMPLE_TOKENS else 0
         self._meter.next_file()
 
     def _ended(self, name: str) -> bool:
@@ -155,6 +162,7 @@ class _Ledgering:
                     self.problems.append(each)
         for row, found, facts in self._lens.look([each for each in chunk if isinstance(each, Row)]):
             self.ledger.add(row, found, facts)
+            self._tokens += self.ledger.lengths[-1]
         self._meter.rows(len(chunk))
 
     def take_kept(self, kept: Gathered) -> _Chosen:
