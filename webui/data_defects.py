@@ -10,7 +10,7 @@ from trainer.dataset.ingest.checking import Checked, Defect
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.repair import REPAIRS
 from webui.data_desk import DataDesk, Drawer, Work
-from webui.data_shelf import rows_said, size
+from webui.data_shelf import rows_said, size, trouble_html
 from webui.i18n import say, say_sentence
 from webui.panel import button
 from webui.phrases import in_language
@@ -137,7 +137,7 @@ def _remedies(checked: Checked, code: str, rows: int, lang: str) -> str:
     dropped = _say("drop_one", lang) if rows == 1 else _say("drop_all", lang, rows=count(rows, lang))
     drop = f'<span class="tb-chosen">{dropped}</span>'
     repairs = "".join(
-        _press("repair", _offer(name, mended, lang), code, name)
+        _press("repair", _offer(name, mended, rows, lang), code, name)
         for name, mended in sorted(offers.items(), key=lambda each: -each[1])
         if name in REPAIRS
     )
@@ -147,11 +147,10 @@ def _remedies(checked: Checked, code: str, rows: int, lang: str) -> str:
     return f'<div class="tb-remedies">{drop}{other}</div>'
 
 
-def _offer(name: str, rows: int, lang: str) -> str:
+def _offer(name: str, mended: int, rows: int, lang: str) -> str:
     label = REPAIRS[name].label
-    return say(
-        "data.repair", lang, how=say_sentence(label.code, label.values, lang).text, rows=count(rows, lang)
-    )
+    how = say_sentence(label.code, label.values, lang).text
+    return say("data.repair", lang, how=how, rows=count(mended, lang), all=count(rows, lang))
 
 
 def _row(defect: Defect, lang: str) -> str:
@@ -195,10 +194,12 @@ def _name(checked: Checked, drawer: Drawer, lang: str) -> str:
     key = "replace" if drawer.replacing else "register"
     label = _say(key, lang, rows=count(checked.usable, lang))
     fixed = " readonly" if drawer.replacing else ""
-    wrong = ' aria-invalid="true"' if drawer.trouble is not None and drawer.trouble.field == "name" else ""
+    refused = drawer.trouble if drawer.trouble is not None and drawer.trouble.field == "name" else None
+    wrong = ' aria-invalid="true"' if refused else ""
+    told = trouble_html(refused, lang) if refused else ""
     left_out = _say("left_out", lang, rows=count(bad, lang)) + " " if bad else ""
     return (
-        f'<form class="tb-end tb-name-form" data-act="register" data-id=""><label>{_say("name", lang)}'
+        f'<form class="tb-end tb-name-form" data-act="register" data-id="">{told}<label>{_say("name", lang)}'
         f'<input class="tb-input" value="{escape(drawer.name)}" maxlength="100" autocomplete="off" spellcheck="false"{fixed}{wrong}></label>'
         f'<div class="tb-acts"><button type="submit" class="tb-button tb-primary">{label}</button>{_back(lang)}'
         f"<span>{left_out}{_say('original_kept', lang)}</span></div></form>"

@@ -142,6 +142,8 @@ class DataDesk:
             # Presses can follow one another faster than their answers reach the page.
             drawer = self._kept.get(drawer.token, drawer) if drawer.token else drawer
             kept = replace(drawer, acts=drawer.acts + 1, asking="", renaming="", trouble=None, lost=False)
+            # What has just been registered is still news to whoever opens the drawer, and to nobody later.
+            kept = kept if press.act == "open" else replace(kept, registered=None)
             act = self._acts().get(press.act)
             return self._try(kept, lambda: act(kept, press, drawer)) if act else self._keep(kept)
 
@@ -165,7 +167,6 @@ class DataDesk:
             "delete_it": self._delete,
             "rename": lambda drawer, press, before: replace(drawer, renaming=self.shelf.get(press.id).name),
             "save_name": self._save_name,
-            "seen": lambda drawer, press, before: replace(drawer, registered=None),
         }  # fmt: skip
 
     def _try(self, drawer: Drawer, act: Callable[[], Drawer]) -> Drawer:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from trainer.errors import UserError
 from webui.data_columns import columns_html
 from webui.data_defects import rows_html
 from webui.data_desk import DataDesk, Drawer
-from webui.data_shelf import shelf_html
-from webui.i18n import say, say_error, tagged
+from webui.data_shelf import shelf_html, trouble_html
+from webui.i18n import say, tagged
 from webui.panel import button
 
 STEPS = ("shelf", "columns", "rows")
@@ -53,17 +52,12 @@ def _way(drawer: Drawer, lang: str) -> str:
 
 
 def _told(drawer: Drawer, lang: str) -> str:
-    if drawer.trouble is not None:
+    # A refused name is told beside its box.
+    if drawer.trouble is not None and not (drawer.step == "rows" and drawer.trouble.field == "name"):
         return trouble_html(drawer.trouble, lang)
     if drawer.lost:
         return f'<div class="tb-note" role="status">{escape(say("data.lost", lang))}</div>'
     return ""
-
-
-def trouble_html(error: UserError, lang: str) -> str:
-    """A refusal with the way out of it."""
-    text, hint = say_error(error, lang)
-    return f'<div class="tb-problem" role="alert"><b>{escape(text)}</b><p>{escape(hint)}</p></div>'
 
 
 def _step(desk: DataDesk, drawer: Drawer, lang: str) -> str:

@@ -24,6 +24,12 @@ def rows_said(rows: int, lang: str) -> str:
     return say("data.one_row", lang) if rows == 1 else say("data.rows", lang, rows=count(rows, lang))
 
 
+def trouble_html(error: UserError, lang: str) -> str:
+    """A refusal with the way out of it."""
+    text, hint = say_error(error, lang)
+    return f'<div class="tb-problem" role="alert"><b>{escape(text)}</b><p>{escape(hint)}</p></div>'
+
+
 def shelf_html(desk: DataDesk, drawer: Drawer, lang: str) -> str:
     """The place to drop a file, what has just been registered, and the list."""
     try:
@@ -32,7 +38,7 @@ def shelf_html(desk: DataDesk, drawer: Drawer, lang: str) -> str:
             f'<ol class="tb-runs">{rows}</ol>' if rows else f'<p class="tb-hint">{_say("empty", lang)}</p>'
         )
     except UserError as error:
-        inner = f'<div class="tb-problem" role="alert">{escape(" ".join(say_error(error, lang)))}</div>'
+        inner = trouble_html(error, lang)
     return f'{_made(drawer.registered, lang)}{_drop(desk, lang)}<h3 class="tb-head">{_say("shelf", lang)}</h3>{inner}'
 
 
@@ -66,7 +72,7 @@ def _made(made: Registered | None, lang: str) -> str:
         facts.append(say("data.made_dropped", lang, rows=count(made.dropped, lang)))
     if made.repaired:
         facts.append(say("data.made_repaired", lang, rows=count(sum(made.repaired.values()), lang)))
-    return f'<div class="tb-note" role="status">{escape(" ".join(facts))}</div>'
+    return f'<div class="tb-note tb-made" role="status">{escape(" ".join(facts))}</div>'
 
 
 def _row(each: Shelved, drawer: Drawer, lang: str) -> str:
