@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.dataset.ingest.entries import EntryText
@@ -78,6 +78,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     st.dictionaries(st.text(max_size=5), VALUES, max_size=5),
     st.text(max_size=5),

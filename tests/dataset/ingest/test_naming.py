@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.dataset.ingest.naming import propose_name, require_name
@@ -34,6 +34,7 @@ def test_a_taken_name_counts_on_also_where_large_letters_are_small_ones() -> Non
     assert caught.value.code == "dataset_name_taken" and caught.value.values["proposal"] == "Data_3"
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.text(max_size=400), st.sets(st.text(max_size=5), max_size=4))
 def test_what_is_proposed_is_always_good(wish: str, taken: set[str]) -> None:
     proposal = propose_name(wish, taken)

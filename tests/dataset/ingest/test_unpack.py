@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
 import struct
 import zipfile
@@ -272,3 +273,33 @@ def test_the_kept_original_has_a_name_that_every_system_takes(name: str) -> None
     kept = plain_source(name)
     assert kept and len(kept.encode()) <= 255 and not set(kept) & set('/\\<>:"|?*\0')
     assert kept not in (".", "..") and kept.split(".")[0].casefold() not in DEVICES
+
+
+def test_a_damaged_zip_is_unpacked_or_refused_never_more(tmp_path: Path) -> None:
+    good = pack(
+        tmp_path / "a.zip", {"d/t.jsonl": TABLE * 50, "d/a.png": picture(), "数据/b.csv": b"a,b\n1,2\n"}
+    ).read_bytes()
+    chance = random.Random(7)
+    refused = 0
+    for number in range(250):
+        data = bytearray(good)
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            # Most of the bytes that mean something stand in the directory at the end.
+            at = (
+                chance.randrange(len(data) - 300, len(data))
+                if chance.random() < 0.7
+                else chance.randrange(len(data))
+            )
+            data[at] = chance.randrange(256)
+        path = tmp_path / "b.zip"
+        path.write_bytes(bytes(data))
+        folder = tmp_path / "out" / str(number)
+        folder.mkdir(parents=True)
+        try:
+            given = stage(path, folder, limits=Limits(unpacked_bytes=1 << 24))
+        except UserError:
+            refused += 1
+        else:
+            assert all((given.files / table.name).is_file() for table in given.tables)
+        assert {each.name for each in tmp_path.iterdir()} == {"a.zip", "b.zip", "out"}
+    assert 20 < refused < 250

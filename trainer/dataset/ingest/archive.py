@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -42,7 +43,12 @@ _DIRECTORY = 64 << 20
 # JSON that describes datasets and holds no rows; a download from here brings one along.
 _DESCRIPTIONS = frozenset(["dataset_info.json", "dataset_infos.json", "recipe.json"])
 _SYSTEM_FILES = frozenset(["thumbs.db", "desktop.ini", "ehthumbs.db"])
-_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Not LZMA: its header alone makes the reader ask for gigabytes of memory.
+_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+# What zipfile trips over in a damaged archive.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError, OverflowError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,14 @@ def unpack(path: Path, source: str, folder: Path, limits: Limits, stop: Callable
                 if stop():
                     raise UserError("ingest_stopped")
                 _write(archive, info, folder / inner, source)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
-        raise UserError("archive_broken", archive=source, reason=str(error)[:200]) from error
+    except (*_DAMAGED, OSError) as error:
+        # bz2 has no number for damaged data, and a seek to nowhere is refused as an invalid argument; the rest is the disk's.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            reason = error.strerror or str(error)
+            raise UserError("data_folder_closed", folder=str(folder.parent), reason=reason) from error
+        raise UserError(
+            "archive_broken", archive=source, reason=str(error)[:200] or "it is damaged"
+        ) from error
     tables = tuple(str(inner) for _, inner in plan.files if inner.suffix.lower() in TABLES)
     return Unpacked(tables, len(plan.files) - len(tables), tuple(plan.left_out))
 

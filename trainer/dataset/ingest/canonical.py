@@ -33,7 +33,7 @@ class Canonical:
         made: dict[str, Any] = {}
         if mapping.joins:
             made.update(self._joined(row))
-        elif not mapping.chat and mapping.column("prompt") is None:
+        elif "prompt" in names and mapping.column("prompt") is None:
             made[names["prompt"]] = mapping.ask
         for column, role in mapping.roles:
             target = names.get(role)

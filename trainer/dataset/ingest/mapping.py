@@ -29,7 +29,7 @@ _ANSWERS = ("response", "chosen", "messages")
 class Mapping:
     """Roles of the columns in the order of the file, and the words inside a message (`tags`, for chats only).
 
-    `ask` is the question in front of each answer when no column has one: empty for plain text, `<image>` for captions.
+    `ask` is the question in front of each answer when no column has one: `<image>` for captions, none for plain text.
     A chat format without a column of messages means that prompt, answer and the like are lists of messages themselves.
     """
 
@@ -134,12 +134,13 @@ class Mapping:
                 *(("chosen", "rejected") if self.ranking else ()),
             }
             names = {"messages": "messages", **{role: name for role, name in names.items() if role in kept}}
-        elif not self.chat and "prompt" not in names:
+        elif not self.chat and self.ask and "prompt" not in names:
             names = {"prompt": _free("prompt", names.values()), **names}
         return names
 
     def _written(self, role: str, single: AnyMapping[str, str]) -> str:
-        if len(self.columns(role)) < 2:
+        # A column without a name is fine in a table, but no entry can call it.
+        if len(self.columns(role)) < 2 and single[role].strip():
             return single[role]
         return _free(role, [name for each, name in single.items() if each != role])
 
