@@ -46,6 +46,70 @@ def test_what_stays_fits_and_is_in_order(
         assert set(range(first.answer, first.end)) <= kept
 
 
+shown = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 20)), max_size=3)
+
+
+@given(
+    st.lists(st.tuples(shown, st.integers(0, 20), st.integers(1, 40), st.booleans()), min_size=1, max_size=4),
+    st.integers(0, 6),
+    st.integers(4, 200),
+)
+@settings(deadline=None, derandomize=True, max_examples=400)
+def test_pictures_stay_whole_or_go(
+    turns: list[tuple[list[tuple[int, int]], int, int, bool]], opening: int, budget: int
+) -> None:
+    laid: list[Turn] = []
+    at = 0
+    for pictures, words, answer, trained in turns:
+        start, blocks = at, []
+        for before, size in pictures:
+            blocks.append(range(at + before, at + before + size))
+            at += before + size
+        first = at + words + opening
+        laid.append(Turn(start, first, first + answer, opening, trained, tuple(blocks)))
+        at = first + answer
+    parts = keep(laid, budget)
+    places = [place for part in parts for place in part]
+    kept = set(places)
+    assert len(places) <= budget and places == sorted(kept)
+    for turn in laid:
+        said = kept & set(range(turn.answer, turn.end))
+        for block in turn.blocks:
+            # A question that is answered has all its pictures; none is ever divided.
+            assert set(block) <= kept if said else not set(block) & kept
+    wanted = [turn for turn in laid if turn.trained]
+    if not wanted:
+        return
+    turn = wanted[0] if laid[0].trained else wanted[-1]
+    answer = turn.end - turn.answer
+    if answer + turn.opening + turn.held <= budget:
+        assert set(range(turn.answer, turn.end)) <= kept
+    elif turn.held and answer + turn.opening <= budget:
+        # An answer that would fit is not robbed of its end for a picture's sake: the row is not used.
+        assert not places
+
+
+def test_words_give_way_before_pictures_do() -> None:
+    turn = Turn(0, 50, 60, 4, True, (range(10, 20), range(30, 40)))
+    assert keep([turn], 60) == [
+        range(10),
+        range(10, 20),
+        range(20, 30),
+        range(30, 40),
+        range(40, 46),
+        range(46, 60),
+    ]
+    assert keep([turn], 40) == [range(6), range(10, 20), range(30, 40), range(46, 60)]
+    assert keep([turn], 34) == [range(10, 20), range(30, 40), range(46, 60)]
+    assert keep([turn], 33) == []
+
+
+def test_an_answer_is_cut_before_its_picture() -> None:
+    turn = Turn(0, 10, 60, 4, True, (range(30, 50),))
+    assert keep([turn], 45) == [range(6), range(6, 30)]
+    assert keep([turn], 61) == [range(6), range(6, 60)]
+
+
 @given(st.lists(lengths, min_size=1, max_size=5), st.integers(0, 6))
 @settings(deadline=None, derandomize=True, max_examples=100)
 def test_what_fits_stays_whole_up_to_the_last_trained_answer(

@@ -69,9 +69,9 @@ def _keep_turn(turn: Turn, budget: int, whole_answer: bool) -> Kept | None:
     question, answer = turn.answer - turn.start, turn.end - turn.answer
     needed = turn.opening + turn.held
     asked, said = share(question, answer, needed, budget)
+    if turn.held and said < answer <= budget - turn.opening:
+        return None  # short enough to be whole: rather no row than one that never ends, or is not about its picture
     if asked < needed:
-        if turn.held and answer + turn.opening <= budget:
-            return None  # short enough to be whole: rather no row than one that never ends, or is not about its picture
         asked, said = needed, budget - needed
     said = _before_blocks(turn, said)
     if said < 1 or (whole_answer and said < answer):
