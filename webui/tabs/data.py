@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class DataDrawer:
         after = self._desk.receive(drawer, dropped)
         for path in dropped:
             # The shelf has its own copy; what Gradio has kept would stay for ever.
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
         return self._draw(after, lang)
 
     def _use(self, event: gr.EventData, folder: str) -> list[Any]:
