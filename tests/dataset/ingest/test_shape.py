@@ -243,3 +243,31 @@ def test_columns_of_later_rows_are_told(tmp_path: Path) -> None:
     shape = sniff(upload, (), Limits())
     (note,) = check(upload, Plan((), shape.mapping), Limits()).notes
     assert "system" in note.text
+
+
+def test_names_of_pictures_from_another_machine_mean_the_files_that_fit(tmp_path: Path) -> None:
+    names = [
+        "D:\\\\own\\\\img\\\\a.PNG".replace("\\\\", "\\"),
+        "/home/me/img/a.png",
+        "IMG/A.png",
+        "a.png",
+        "/home/me/other/a.png",
+        "/etc/passwd",
+        "other/img/a.png",
+    ]
+    table = [{"image": name, "caption": "A red field."} for name in names]
+    files = {
+        "set/t.jsonl": jsonl(table),
+        "set/img/a.png": picture(),
+        "set/two/b.png": picture(),
+        "set/three/b.png": picture(),
+    }
+    upload = staged(tmp_path, "x.zip", pack(tmp_path / "x.zip", files).read_bytes())
+    found = check(upload, Plan((), sniff(upload, (), Limits()).mapping), Limits())
+    assert [each.problem.number for each in found.defects] == [5, 6]
+    (note,) = found.notes
+    assert note.values["count"] == 5 and "set/img/a.png" in note.text
+    assert all(
+        ".staging" not in each.problem.text and str(tmp_path) not in each.problem.text
+        for each in found.defects
+    )
