@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from tests.dataset.ingest.staging import jsonl, pack, picture, shape_of, staged
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.checking import check
+from trainer.dataset.ingest.mapping import ROLES
 from trainer.dataset.ingest.plan import Plan
+from trainer.dataset.ingest.repair import REPAIRS
 from trainer.dataset.ingest.samples import samples
 from trainer.dataset.ingest.shape import KINDS, recognise
 from trainer.dataset.ingest.sniff import sniff
+from trainer.paths import REPOSITORY
 
 Q = ["What is a fraction?", "你好，请介绍一下你自己。", "Name three rivers of Europe, please."]
 A = ["A part of a whole.", "我是一个助手。", "Rhine, Danube and Volga."]
@@ -247,7 +251,7 @@ def test_columns_of_later_rows_are_told(tmp_path: Path) -> None:
 
 def test_names_of_pictures_from_another_machine_mean_the_files_that_fit(tmp_path: Path) -> None:
     names = [
-        "D:\\\\own\\\\img\\\\a.PNG".replace("\\\\", "\\"),
+        r"D:\own\img\a.PNG",
         "/home/me/img/a.png",
         "IMG/A.png",
         "a.png",
@@ -271,3 +275,16 @@ def test_names_of_pictures_from_another_machine_mean_the_files_that_fit(tmp_path
         ".staging" not in each.problem.text and str(tmp_path) not in each.problem.text
         for each in found.defects
     )
+
+
+def test_the_guide_names_every_role_and_repair() -> None:
+    for guide in (REPOSITORY / "docs").glob("bring*.md"):
+        named = set(
+            re.findall(
+                r"`(\w+)`",
+                "\n".join(
+                    line for line in guide.read_text(encoding="utf-8").splitlines() if line.startswith("|")
+                ),
+            )
+        )
+        assert named >= {*ROLES, *REPAIRS}
