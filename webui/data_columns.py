@@ -12,8 +12,8 @@ from trainer.dataset.ingest.samples import Sample, Turn
 from trainer.dataset.ingest.shape import Shape
 from trainer.dataset.ingest.unpack import Staged
 from trainer.dataset.media import thumbnail
-from webui.data_desk import Drawer
 from webui.data_shelf import size
+from webui.data_state import Drawer
 from webui.i18n import say, say_error, say_sentence
 from webui.panel import button
 from webui.words import count

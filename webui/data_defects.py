@@ -9,8 +9,9 @@ from trainer.dataset.conversation import RowProblem
 from trainer.dataset.ingest.checking import Checked, Defect
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.repair import REPAIRS
-from webui.data_desk import DataDesk, Drawer, Work
+from webui.data_desk import DataDesk
 from webui.data_shelf import rows_said, size, trouble_html
+from webui.data_state import Drawer, Work
 from webui.i18n import say, say_sentence
 from webui.panel import button
 from webui.phrases import in_language

@@ -8,7 +8,8 @@ from trainer.dataset.ingest.archive import MEDIA, TABLES
 from trainer.dataset.ingest.register import Registered
 from trainer.errors import UserError
 from trainer.jobs.shelf import Shelved
-from webui.data_desk import DataDesk, Drawer
+from webui.data_desk import DataDesk
+from webui.data_state import Drawer
 from webui.i18n import say, say_error, say_sentence
 from webui.panel import button
 from webui.words import count, memory

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,12 @@ from tests.webui.test_panel import EVIL, Elements
 from trainer.dataset.ingest.task import Progress
 from trainer.jobs.workspace import Workspace
 from webui.data_defects import reason
-from webui.data_desk import DataDesk, Drawer, Press, Work
+from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
 from webui.data_shelf import rows_said, size
+from webui.data_state import Drawer, Press, Work
 from webui.i18n import LANGUAGES, say
-from webui.tabs.data import _renamed
+from webui.tabs.data import DOWNLOADS, KEPT_S, _renamed, served, sweep
 
 PATIENCE_S = 120.0
 
@@ -256,6 +259,25 @@ def test_small_words() -> None:
     ]
     assert rows_said(1, "en") == "1 row" and rows_said(4102, "en") == "4,102 rows"
     assert _renamed(["a", "b"], "a", "c") == ["c", "b"] and _renamed(["a", "b"], "a", "") == ["b"]
+
+
+def test_what_is_handed_out_has_its_name_and_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    given = tmp_path / "数据.csv"
+    given.write_text("a,b\n", encoding="utf-8")
+    path = Path(served(given))
+    assert path.read_bytes() == given.read_bytes() and path.name == given.name
+    assert path.is_relative_to(tmp_path / "gradio" / DOWNLOADS)
+    part = tmp_path / "gradio" / "tmp_part"
+    new = tmp_path / "gradio" / "tmp_new"
+    for each in (part, new):
+        each.write_bytes(b"half of a file")
+    for each in (part, path.parent):
+        os.utime(each, (time.time() - 2 * KEPT_S,) * 2)
+    sweep()
+    assert not part.exists() and not path.exists() and new.exists() and given.exists()
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

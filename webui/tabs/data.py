@@ -17,15 +17,16 @@ from gradio.utils import get_upload_folder
 from trainer.errors import UserError
 from trainer.jobs.place import locate_data
 from trainer.jobs.workspace import Workspace
-from webui.data_desk import DataDesk, Drawer, Press
+from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
+from webui.data_state import Drawer, Press
 from webui.live import QUIET
 from webui.tabs.top import Top
 from webui.theme import HERE
 
 SCRIPT = (HERE / "data_drawer.js").read_text(encoding="utf-8")
 OPEN = "() => { window.tuneboardData.open(); }"
-# A file to be downloaded is named in Gradio's folder, whence it is served, and forgotten after this time.
+# A file to be downloaded gets its name in Gradio's folder, whence it is served; what lies there is removed after this time.
 DOWNLOADS, KEPT_S = "tuneboard-downloads", 3600.0
 
 
@@ -88,6 +89,7 @@ class DataDrawer:
             return []
 
     def _receive(self, paths: list[str] | None, drawer: Drawer, lang: str) -> list[Any]:
+        sweep()
         dropped = [Path(path) for path in paths or ()]
         after = self._desk.receive(drawer, dropped)
         for path in dropped:
@@ -107,23 +109,34 @@ class DataDrawer:
         return [menu, gr.skip() if same else "data", gr.Tabs(selected="train")]
 
     def _download(self, event: gr.EventData, drawer: Drawer, lang: str) -> list[Any]:
+        sweep()
         after, path = self._desk.hand_out(drawer, _text(event, "name"), _text(event, "what"))
         return [*self._draw(after, lang), None if path is None else served(path)]
 
 
 def served(path: Path) -> str:
-    """The file under its own name in a new folder below the one that Gradio serves from; older ones are removed."""
+    """The file under its own name in a new folder below the one that Gradio serves from."""
     place = Path(get_upload_folder()) / DOWNLOADS
     place.mkdir(parents=True, exist_ok=True)
-    for old in place.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT_S:
-            shutil.rmtree(old, ignore_errors=True)
     link = Path(tempfile.mkdtemp(dir=place)) / path.name
     try:
         os.link(path, link)
     except OSError:
         shutil.copyfile(path, link)
     return str(link)
+
+
+def sweep() -> None:
+    """Removes old downloads, and the parts that Gradio keeps of uploads that were broken off."""
+    place = Path(get_upload_folder())
+    for old in (*place.glob("tmp*"), *(place / DOWNLOADS).glob("*")):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime < KEPT_S:
+                continue
+            if old.parent.name == DOWNLOADS:
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.is_file():
+                old.unlink()
 
 
 def _text(event: gr.EventData, name: str) -> str:
