@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -57,6 +58,12 @@ class Writer:
     def system(self, conversation: Conversation) -> str:
         """The system prompt that a row gets."""
         return self._speaker.system(conversation.system)
+
+    def seen_by(self, expander: Expander) -> Writer:
+        """The same writer with pictures of other sizes."""
+        other = copy.copy(self)
+        other._expander = expander
+        return other
 
     def write(self, conversation: Conversation) -> Written:
         """A row's text. Raises Unusable when the template refuses it, leaves something out, or answers are unclear."""
