@@ -208,6 +208,18 @@ class MethodOptions:
         "auto", "Number format of the computation; auto takes bf16 where it is faster.", label="Precision",
         panel="basics",
     )  # fmt: skip
+    freeze_vision_tower: bool = option(
+        True, "Vision models: leave the part that looks at pictures as it is.", label="Freeze vision tower",
+        panel="multimodal",
+    )  # fmt: skip
+    freeze_multi_modal_projector: bool = option(
+        True, "Vision models: leave the part that hands over what was seen to the language model as it is.",
+        label="Freeze projector", panel="multimodal",
+    )  # fmt: skip
+    freeze_language_model: bool = option(
+        False, "Vision models: leave the part that speaks as it is.", label="Freeze language model",
+        panel="multimodal",
+    )  # fmt: skip
 
 
 _LORA: dict[str, tuple[str, ...]] = {"finetuning_type": ("lora",)}

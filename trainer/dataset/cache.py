@@ -83,7 +83,7 @@ def rendered_source(renderer: Renderer, origin: Origin, folder: Path | None = No
     """The rows of a dataset as tokens, from the cache where it has them; then no row is read.
 
     Of a dataset with num_samples only the drawn rows are rendered. Raises UserError as `rows_of` does, and for a row
-    with pictures or videos.
+    with pictures or videos when the model sees none.
     """
     folder = folder or default_folder()
     key = _key(renderer, origin)
@@ -131,7 +131,7 @@ def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
             number = len(places)
             places.append(-1)
             if drawn is None or number in drawn:
-                waiting.append((number, without_media(each)))
+                waiting.append((number, seen_by(renderer, each)))
                 yield each.conversation
 
     count = 0
@@ -139,6 +139,7 @@ def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
         number, row = waiting.popleft()
         if isinstance(found, Unusable):
             refused[number] = RowProblem(row.dataset, row.number, found.code, found.values, row.file)
+            builder.watch(row.conversation.media)
         else:
             builder.add(found)
             places[number] = count
@@ -146,9 +147,9 @@ def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
     return Source(builder.close(), np.array(places, dtype=np.int64), unreadable, refused)
 
 
-def without_media(row: Row) -> Row:
-    """The row itself. Raises UserError when it shows pictures or videos, which this program does not train on yet."""
-    if row.conversation.media:
+def seen_by(renderer: Renderer, row: Row) -> Row:
+    """The row itself. Raises UserError when it shows pictures or videos and the model sees none."""
+    if row.conversation.media and not renderer.sees:
         place = f"{row.dataset} ({row.file})" if row.file else row.dataset
         raise UserError("rows_with_media", field="dataset", dataset=place, number=row.number)
     return row
@@ -191,7 +192,9 @@ def _key(renderer: Renderer, origin: Origin) -> str:
     drawn = () if info.num_samples is None else (origin.seed, data.max_samples)
     entry = replace(info, path=Path())
     names = Reading.of(data).names
-    facts = (contents, entry, names, limit_of(info, data), drawn, renderer.fingerprint, code_key())
+    # Media are found from where the dataset lies.
+    places = (info.path.absolute(), Reading.of(data).folders) if renderer.sees else ()
+    facts = (contents, entry, names, limit_of(info, data), drawn, renderer.fingerprint, code_key(), places)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -207,14 +210,15 @@ def _keep(source: Source, part: Path, path: Path) -> Source:
         shutil.rmtree(path)
     part.rename(path)
     prune(path.parent)
-    return _read(path)
+    return _read(path, now=True)
 
 
 def _as_list(problem: RowProblem) -> list[object]:
     return [problem.dataset, problem.number, problem.code, problem.values, problem.file]
 
 
-def _read(path: Path) -> Source:
+def _read(path: Path, now: bool = False) -> Source:
+    """Raises ValueError for rows that may be others by now, unless they were written just `now`."""
     block = Block.read(path)
     found = json.loads((path / PROBLEMS).read_text(encoding="utf-8"))
     source = Source(
@@ -225,6 +229,8 @@ def _read(path: Path) -> Source:
     )
     if source.places.max(initial=-1) + 1 != len(block):
         raise ValueError(f"{path} is not whole")
+    if not now and any(each.code.startswith("row_media") for each in source.unreadable):
+        raise ValueError("a file that was not there may have come")
     os.utime(path)
     return source
 
@@ -234,7 +240,7 @@ def prune(folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
     used = sorted((each for each in folder.iterdir() if _is_kept(each)), key=_used_at, reverse=True)
     left = kept_bytes
     for place, each in enumerate(used):
-        left -= sum(file.stat().st_size for file in each.iterdir())
+        left -= sum(file.stat().st_size for file in each.rglob("*"))
         if place and (left < 0 or place >= KEPT_FOLDERS):
             shutil.rmtree(each, ignore_errors=True)
 

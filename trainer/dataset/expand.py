@@ -67,6 +67,10 @@ class Expander:
         )  # fmt: skip
         return repr((type(self._processor).__name__, self._processor.to_json_string(), options))
 
+    def mark(self, kind: MediaKind) -> str:
+        """What stands in a text for one medium; empty for a kind that the model does not see."""
+        return self._marks.get(kind, "")
+
     def expand(self, text: str, media: Sequence[Media]) -> Expanded:
         """The text with each place written out; `media` in the order of the places. Text outside is unchanged.
 

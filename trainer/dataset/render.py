@@ -43,12 +43,15 @@ LEAST_PIXELS = 28 * 28
 class Renderer:
     """Renders for one tokenizer, one template and one set of data options. Threads may share it.
 
-    `processor` is what a vision model has beside its tokenizer: its chat template is the one that counts. Raises
+    `processor` is what a vision model has beside its tokenizer: its chat template is the one that counts. With `whole`
+    every pixel of a row is decoded once, so that a broken file is found now and not in the middle of a run. Raises
     UserError when the template is unknown or not for this model, when a model without a template is given none, and
     when the tokenizer cannot tell which characters a token stands for.
     """
 
-    def __init__(self, tokenizer: Any, template: str, data: DataOptions, processor: Any = None) -> None:
+    def __init__(
+        self, tokenizer: Any, template: str, data: DataOptions, processor: Any = None, whole: bool = False
+    ) -> None:
         if data.mask_history and data.train_on_prompt:
             raise UserError(
                 "option_twice", field="mask_history", name="mask_history", other="train_on_prompt"
@@ -58,7 +61,7 @@ class Renderer:
         self._tokenizer = tokenizer
         self._data = data
         self._processor = processor
-        self._expander = Expander(processor, data) if processor is not None else None
+        self._expander = Expander(processor, data, whole) if processor is not None else None
         own, own_tools = _own_templates(tokenizer, processor)
         self.chat_template = pick(own, template)
         self._special = special_tokens(tokenizer)
@@ -83,6 +86,16 @@ class Renderer:
     def cutoff(self) -> int:
         """Most tokens that a row may have."""
         return self._data.cutoff_len
+
+    @property
+    def sees(self) -> bool:
+        """Whether rows may have pictures."""
+        return self._expander is not None
+
+    @property
+    def expander(self) -> Expander | None:
+        """What turns pictures into a model's inputs; None for a model that sees none."""
+        return self._expander
 
     @property
     def fingerprint(self) -> str:

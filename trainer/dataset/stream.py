@@ -15,7 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.dataset.cache import without_media
+from trainer.dataset.cache import seen_by
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
@@ -127,7 +127,7 @@ class Stream:
     def _read(self, info: DatasetInfo) -> Iterator[Row]:
         for each in rows_of(info, self._data, self._hub):
             if isinstance(each, Row):
-                yield without_media(each)
+                yield seen_by(self._renderer, each)
             else:
                 self._note((each,))
 

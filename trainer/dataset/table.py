@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -14,6 +14,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.dataset.album import Album, Collector, content_key
+from trainer.dataset.conversation import Media
 from trainer.dataset.render import Rendered
 
 # Tokens that a builder holds before it writes them to its file.
@@ -27,12 +29,13 @@ Integers = NDArray[np.int64]
 class Block:
     """Rows one after another: `tokens` and `labels` (int32) of all, `facts` (rows, 5) as in FACTS.
 
-    `facts[i]` holds where row i ends among the tokens, and what `Rendered` says of it.
+    `facts[i]` holds where row i ends among the tokens, and what `Rendered` says of it; `album` what rows show.
     """
 
     tokens: NDArray[np.int32]
     labels: NDArray[np.int32]
     facts: Integers
+    album: Album = field(default_factory=Album)
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -41,7 +44,7 @@ class Block:
         start = int(self.facts[place - 1, 0]) if place else 0
         end, trained, length, cut, whole = self.facts[place].tolist()
         ids, labels = self.tokens[start:end].tolist(), self.labels[start:end].tolist()
-        return Rendered(ids, labels, trained, length, bool(cut), bool(whole))
+        return Rendered(ids, labels, trained, length, bool(cut), bool(whole), self.album.of(place))
 
     @cached_property
     def sizes(self) -> Integers:
@@ -64,6 +67,7 @@ class Block:
             _mapped(folder / TOKENS, np.int32, tokens),
             _mapped(folder / LABELS, np.int32, tokens),
             np.array(_mapped(folder / ROWS, np.int64, rows * len(FACTS))).reshape(rows, len(FACTS)),
+            Album.read(folder),
         )
 
 
@@ -83,10 +87,17 @@ class Builder:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._tokens, self._labels, self._facts = array("i"), array("i"), array("q")
-        self._count = 0
+        self._count = self._rows = 0
+        self._media = Collector(folder)
+
+    def watch(self, media: tuple[Media, ...]) -> None:
+        """The media of a row that is not kept, on which it depends that it is not."""
+        self._media.watch(media)
 
     def add(self, row: Rendered) -> None:
         """Raises OSError when the disk is full."""
+        self._media.add(self._rows, row.media)
+        self._rows += 1
         self._tokens.fromlist(row.input_ids)
         self._labels.fromlist(row.labels)
         self._count += len(row.input_ids)
@@ -107,10 +118,11 @@ class Builder:
             facts = np.empty((0, len(FACTS)), dtype=np.int64)
         if self._folder is None:
             tokens, labels = (np.array(held, dtype=np.int32) for held in (self._tokens, self._labels))
-            return Block(tokens, labels, facts)
+            return Block(tokens, labels, facts, self._media.close())
         self._flush(self._folder)
         facts.tofile(self._folder / ROWS)
         _write_meta(self._folder, self._count, len(facts))
+        self._media.close()
         return Block.read(self._folder)
 
 
@@ -202,6 +214,8 @@ class RowTable(Sequence[Rendered]):
             digest.update((end - start).to_bytes(8, "little"))
             digest.update(block.tokens[start:end].tobytes())
             digest.update(block.labels[start:end].tobytes())
+            for media in block.album.of(place):
+                digest.update(content_key(media).encode())
 
 
 def table_of(rows: Sequence[Rendered]) -> RowTable:

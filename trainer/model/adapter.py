@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -14,30 +14,41 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from trainer.errors import UserError
+from trainer.model.parts import PartName, parts_of
 from trainer.options import LoraOptions
 
 LINEAR = (nn.Linear, Conv1D)
+# What stays as it is unless the options say otherwise.
+SEEING: tuple[PartName, ...] = ("vision_tower", "multi_modal_projector")
 WEIGHTS = "adapter_model.safetensors"
 
 
-def linear_layers(model: PreTrainedModel) -> list[str]:
-    """The full names of the linear layers of the language part, without the head."""
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
-    head = model.get_output_embeddings()
-    inside = {id(module) for module in decoder.modules()}
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, LINEAR) and module is not head and id(module) in inside
-    ]
+def linear_layers(model: PreTrainedModel, frozen: Collection[PartName] = SEEING) -> list[str]:
+    """The full names of the linear layers outside of the frozen parts, by default of the language part; no head."""
+    head, parts = model.get_output_embeddings(), parts_of(model)
+    return [name for name in _all_linear(model, head) if parts.part_of(name) not in frozen]
 
 
-def choose_layers(model: PreTrainedModel, wanted: tuple[str, ...]) -> list[str]:
+def _all_linear(model: PreTrainedModel, head: nn.Module | None = None) -> list[str]:
+    found: list[str] = []
+    # Its weights are read without asking the layer, so that an adapter there would learn nothing.
+    passed: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            passed.append(f"{name}.")
+        elif isinstance(module, LINEAR) and module is not head and not name.startswith(tuple(passed)):
+            found.append(name)
+    return found
+
+
+def choose_layers(
+    model: PreTrainedModel, wanted: tuple[str, ...], frozen: Collection[PartName] = SEEING
+) -> list[str]:
     """The full names of the layers that `lora_target` means: `all`, or ends of names such as q_proj.
 
-    Raises UserError with the names that exist when one of them matches nothing.
+    Those of frozen parts are left out. Raises UserError with the names that exist when one of them matches nothing.
     """
-    layers = linear_layers(model)
+    layers = linear_layers(model, frozen)
     if wanted == ("all",):
         return layers
     unknown = [name for name in wanted if not any(_ends_with(layer, name) for layer in layers)]
@@ -51,14 +62,21 @@ def _ends_with(layer: str, name: str) -> bool:
     return layer == name or layer.endswith(f".{name}")
 
 
-def new_adapter(model: PreTrainedModel, options: LoraOptions, dtype: torch.dtype) -> PeftModel:
-    """The model with a fresh LoRA adapter, whose weights are in `dtype`; only they are trainable."""
-    layers = choose_layers(model, options.lora_target)
+def new_adapter(
+    model: PreTrainedModel, options: LoraOptions, dtype: torch.dtype, frozen: Collection[PartName] = SEEING
+) -> PeftModel:
+    """The model with a fresh LoRA adapter, whose weights are in `dtype`; only they are trainable.
+
+    Raises UserError when there is no layer outside of the frozen parts.
+    """
+    layers = choose_layers(model, options.lora_target, frozen)
+    if not layers:
+        raise UserError("nothing_trains", field="freeze_language_model")
     config = LoraConfig(
         r=options.lora_rank,
         lora_alpha=options.lora_alpha or 2 * options.lora_rank,
         lora_dropout=options.lora_dropout,
-        target_modules=sorted(_shortest(layers, linear_layers(model))),
+        target_modules=sorted(_shortest(layers, [name for name, _ in model.named_modules()])),
         task_type="CAUSAL_LM",
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)

@@ -7,15 +7,19 @@ a CPU and rules out the quick kernels on a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.modeling_utils import PreTrainedModel
 
+from trainer.train.seeing import Eyes, Seen
+
+Rows = Sequence[Seen]
 # No mask function is registered under this name, so transformers builds no mask.
 NAME = "tuneboard_rows"
 PLAIN_LAYERS = {"full_attention", "sliding_attention", "attention"}
@@ -78,9 +82,10 @@ def _window_mask(length: int, window: int, device: torch.device) -> torch.Tensor
 AttentionInterface.register(NAME, attend_by_row)
 
 
-def switches(model: torch.nn.Module) -> list[Any]:
-    """The configs in `model` that say how attention is computed, outer ones first."""
-    configs = (getattr(module, "config", None) for module in model.modules())
+def switches(model: Any) -> list[Any]:
+    """The configs in the language part of `model` that say how attention is computed, outer ones first."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    configs = (getattr(module, "config", None) for module in base.get_decoder().modules())
     return list({id(each): each for each in configs if hasattr(each, "_attn_implementation")}.values())
 
 
@@ -102,10 +107,13 @@ def by_row(configs: list[Any]) -> AbstractContextManager[None]:
     return using(configs, [NAME] * len(configs))
 
 
-def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) -> str:
+def why_not_by_row(
+    model: PreTrainedModel, autocast: torch.dtype | None = None, eyes: Eyes | None = None, rows: Rows = ()
+) -> str:
     """Why `model` cannot be trained on flattened batches, or nothing when it can.
 
-    Beyond what the model says of itself, two short rows are tried: flattened and one by one they must give the same.
+    Beyond what the model says of itself, a few short rows are tried: flattened and one by one they must give the same.
+    For a vision model they are given, with pictures.
     """
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ()) - PLAIN_LAYERS
@@ -113,8 +121,12 @@ def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) 
         return "its attention cannot be exchanged."
     if kinds:
         return f"it has layers of the kind {', '.join(sorted(kinds))}."
+    if not rows:
+        # Ids from a formula, not from the generator of random numbers, which the run must find as it left it.
+        ids = [each * 7919 % config.vocab_size for each in range(1, 25)]
+        rows = (Seen(ids[:9]), Seen(ids[9:]))
     try:
-        return "" if _rows_stay_apart(model, config.vocab_size, autocast) else "its rows do not stay apart."
+        return "" if _rows_stay_apart(model, rows, eyes, autocast) else "its rows do not stay apart."
     except (
         NotImplementedError,
         TypeError,
@@ -128,22 +140,27 @@ def why_not_by_row(model: PreTrainedModel, autocast: torch.dtype | None = None) 
 
 
 @torch.no_grad()
-def _rows_stay_apart(model: PreTrainedModel, vocabulary: int, autocast: torch.dtype | None) -> bool:
+def _rows_stay_apart(
+    model: PreTrainedModel, rows: Rows, eyes: Eyes | None, autocast: torch.dtype | None
+) -> bool:
     device = model.device
-    # Ids from a formula, not from the generator of random numbers, which the run must find as it left it.
-    ids = (torch.arange(1, 25, device=device) * 7919) % vocabulary
-    rows = (ids[:9], ids[9:])
+
+    def logits(together: Rows, **given: Any) -> torch.Tensor:
+        ids = [each for row in together for each in row.ids]
+        seen = eyes.inputs(together, flattened=True) if eyes else {}
+        inputs = {"input_ids": torch.tensor([ids]), **given, **seen}
+        found: torch.Tensor = model(**send_to_device(inputs, device)).logits[0].float()
+        return found
+
     training = model.training
     model.eval()
     try:
         with torch.autocast(device.type, autocast) if autocast else nullcontext():
-            apart = torch.cat([model(input_ids=row[None]).logits[0] for row in rows]).float()
+            apart = torch.cat([logits([row]) for row in rows])
+            lengths = tuple(len(row.ids) for row in rows)
+            positions = torch.cat([torch.arange(length) for length in lengths])[None]
             with by_row(switches(model)):
-                positions = torch.cat([torch.arange(len(row), device=device) for row in rows])[None]
-                lengths = tuple(len(row) for row in rows)
-                flat = (
-                    model(input_ids=ids[None], position_ids=positions, row_lengths=lengths).logits[0].float()
-                )
+                flat = logits(rows, position_ids=positions, row_lengths=lengths)
     finally:
         model.train(training)
     coarse = autocast is not None or model.dtype != torch.float32

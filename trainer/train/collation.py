@@ -8,24 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypedDict
 
 import torch
+
+from trainer.dataset.conversation import Media
+from trainer.train.seeing import Eyes, Seen
 
 IGNORED = -100
 
 
 class Item(TypedDict):
-    """What one place of a batch holds: a row, or several rows that were packed one after another."""
+    """What one place of a batch holds: a row, or several rows that were packed one after another.
+
+    `media` are the pictures and videos of each row.
+    """
 
     input_ids: list[int]
     labels: list[int]
     seq_lengths: list[int]
+    media: list[tuple[Media, ...]]
 
 
-def single(input_ids: list[int], labels: list[int]) -> Item:
-    # The first token of a row is never predicted; flattened, the row before it would have to.
-    return {"input_ids": input_ids, "labels": [IGNORED, *labels[1:]], "seq_lengths": [len(input_ids)]}
+def single(input_ids: list[int], labels: list[int], media: tuple[Media, ...] = ()) -> Item:
+    return {
+        "input_ids": input_ids,
+        # The first token of a row is never predicted; flattened, the row before it would have to.
+        "labels": [IGNORED, *labels[1:]],
+        "seq_lengths": [len(input_ids)],
+        "media": [media],
+    }
 
 
 def join(items: Sequence[Item]) -> Item:
@@ -33,7 +46,18 @@ def join(items: Sequence[Item]) -> Item:
         "input_ids": [token for item in items for token in item["input_ids"]],
         "labels": [label for item in items for label in item["labels"]],
         "seq_lengths": [length for item in items for length in item["seq_lengths"]],
+        "media": [media for item in items for media in item["media"]],
     }
+
+
+def _seen(item: Item) -> list[Seen]:
+    """The rows of a place, apart."""
+    ends = list(accumulate(item["seq_lengths"]))
+    starts = [0, *ends[:-1]]
+    ids = item["input_ids"]
+    return [
+        Seen(ids[start:end], media) for start, end, media in zip(starts, ends, item["media"], strict=True)
+    ]
 
 
 def _facts(labels: torch.Tensor, tokens: int) -> dict[str, Any]:
@@ -49,12 +73,14 @@ class Flattened:
     """One sequence of all rows; positions restart with each row.
 
     `multiple` rounds the length up (1: not at all) with tokens that form a row of their own: under bf16 a CPU
-    prepares its kernels anew for every length it has not seen. `flash` adds what flash-attention's kernels read.
+    prepares its kernels anew for every length it has not seen. `flash` adds what flash-attention's kernels read,
+    `eyes` under `later` what a vision model takes.
     """
 
     pad_id: int
     multiple: int = 1
     flash: bool = False
+    eyes: Eyes | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         whole = join(items)
@@ -68,6 +94,9 @@ class Flattened:
             "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
             **_facts(labels, tokens),
         }
+        if self.eyes:
+            rest = [Seen([self.pad_id] * spare)] if spare else []
+            batch["later"] = self.eyes.later([*_seen(whole), *rest], flattened=True)
         return batch | (self._kernel_facts(lengths) if self.flash else {"row_lengths": lengths})
 
     @staticmethod
@@ -84,6 +113,7 @@ class Padded:
     """As many sequences as rows, all as long as the longest, for models that cannot be flattened."""
 
     pad_id: int
+    eyes: Eyes | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         longest = max(len(item["input_ids"]) for item in items)
@@ -94,11 +124,14 @@ class Padded:
 
         labels = rows("labels", IGNORED)
         lengths = torch.tensor([[len(item["input_ids"])] for item in items])
+        seen = [row for item in items for row in _seen(item)]
+        later = {"later": self.eyes.later(seen, flattened=False)} if self.eyes else {}
         return {
             "input_ids": rows("input_ids", self.pad_id),
             "attention_mask": (torch.arange(longest)[None] < lengths).long(),
             "labels": labels,
             **_facts(labels, tokens),
+            **later,
         }
 
 

@@ -17,7 +17,7 @@ from trainer.train.collation import IGNORED, Item, join, single
 
 PACKED = 1000
 # Stands for a row that was trained before a resume: the trainer passes over it without looking.
-PASSED: Item = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
+PASSED = single([0], [IGNORED])
 
 
 class Flow(IterableDataset[Item]):
@@ -37,7 +37,7 @@ class Flow(IterableDataset[Item]):
             yield from self._packed(self._capacity)
             return
         for row in self.stream.rendered(self.passed):
-            yield PASSED if row is None else single(row.input_ids, row.labels)
+            yield PASSED if row is None else single(row.input_ids, row.labels, row.media)
 
     def _packed(self, capacity: int) -> Iterator[Item]:
         rows = (row for row in self.stream.rendered() if row is not None)
@@ -45,7 +45,7 @@ class Flow(IterableDataset[Item]):
         while held := list(islice(rows, PACKED)):
             for place in fit([len(row.input_ids) for row in held], capacity):
                 left -= 1
-                singles = [single(held[row].input_ids, held[row].labels) for row in place]
+                singles = [single(held[row].input_ids, held[row].labels, held[row].media) for row in place]
                 yield PASSED if left >= 0 else join(singles)
 
 

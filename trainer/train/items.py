@@ -30,7 +30,7 @@ class Items(Dataset[Item]):
 
     def _single(self, place: int) -> Item:
         row = self._rows[place]
-        return single(row.input_ids, row.labels)
+        return single(row.input_ids, row.labels, row.media)
 
     def most(self, count: int) -> tuple[int, int]:
         """Tokens, and trained tokens, of `count` places at most: the longest, and those with the most to learn."""

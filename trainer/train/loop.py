@@ -26,6 +26,7 @@ from trainer.train.collation import IGNORED, Collator, Flattened
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
+from trainer.train.seeing import Later
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
@@ -49,7 +50,8 @@ class RowTrainer(SFTTrainer):
     """SFTTrainer whose loss is the plain mean over the trained tokens of an optimiser step.
 
     The model computes logits only where a token is trained; nothing else (entropy, accuracy) is measured on the way.
-    `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments.
+    `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments, `processor` is saved with
+    a vision model.
     """
 
     # Wider in transformers: here they are always there, and of these kinds.
@@ -67,6 +69,7 @@ class RowTrainer(SFTTrainer):
         data_collator: Collator,
         noise_alpha: float | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
+        processor: Any = None,
         **arguments: Any,
     ) -> None:
         # TRL would warn of a forward pass that the loss below does not need.
@@ -74,9 +77,10 @@ class RowTrainer(SFTTrainer):
         smoothing, args.label_smoothing_factor = args.label_smoothing_factor, 0.0
         first = train_dataset[0] if isinstance(train_dataset, Items) else next(iter(train_dataset))
         # TRL takes datasets of one library only, and looks at nothing but the first row.
-        look = datasets.Dataset.from_list([dict(first)])
+        look = datasets.Dataset.from_list([{"input_ids": first["input_ids"], "labels": first["labels"]}])
         if isinstance(train_dataset, Flow):
             args.accelerator_config.dispatch_batches = False
+        if isinstance(train_dataset, Flow) or data_collator.eyes:
             args.dataloader_num_workers = 0
         super().__init__(
             data_collator=data_collator,
@@ -96,6 +100,8 @@ class RowTrainer(SFTTrainer):
         self._switches = switches(self.model) if flattened else []
         self._noise = RowNoise(noise_alpha) if noise_alpha else None
         self._make_optimizer = make_optimizer
+        # Not TRL's processing class: it would look into the rows for pictures.
+        self._processor = processor
         self._trainable = [each for each in self.model.parameters() if each.requires_grad]
         self._size = self.model.num_parameters(exclude_embeddings=True)
         self._vocabulary = self.model.config.get_text_config().vocab_size
@@ -116,6 +122,12 @@ class RowTrainer(SFTTrainer):
         # For the whole loop: gradient checkpointing computes attention again in the backward pass.
         with by_row(self._switches):
             return super().train(*args, **kwargs)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The batch on the device, with what the model sees, for which it may have to wait."""
+        later: Later | None = inputs.pop("later", None)
+        prepared: dict[str, Any] = super()._prepare_inputs({**inputs, **(later.result() if later else {})})
+        return prepared
 
     # Loss
 
@@ -295,7 +307,7 @@ class RowTrainer(SFTTrainer):
         """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
         folder = output_dir or self.args.output_dir
         self.model.save_pretrained(folder, state_dict=state_dict)
-        self.processing_class.save_pretrained(folder)
+        (self._processor or self.processing_class).save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Writes a checkpoint aside and renames it when it is whole. Raises UserError when the loss is no number."""

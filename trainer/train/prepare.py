@@ -14,8 +14,19 @@ from trainer.errors import UserError
 from trainer.events import Note
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
 from trainer.model.load import Precision, has_gpu, load_model
-from trainer.train.attention import why_not_by_row
+from trainer.model.parts import (
+    PART_NAMES,
+    PEFT_PREFIX,
+    PartName,
+    Parts,
+    Share,
+    frozen_parts,
+    parts_of,
+    shares,
+)
+from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.collation import Collator, Flattened, Padded
+from trainer.train.seeing import Eyes
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
 BF16_MULTIPLE = 256
@@ -55,21 +66,24 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
     if has_gpu():
         model.to(torch.device("cuda"))  # type: ignore[arg-type]
+    parts = parts_of(model)
+    frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if full:
-        _train_language_part(model)
-        return Prepared(model, [])
+        _train_all_but(model, parts, frozen)
+        return Prepared(model, _shares_note(model, parts))
     notes = [_base_note(adapter, path) for adapter in adapters]
     merged = adapters if config.lora.create_new_adapter else adapters[:-1]
     for adapter in merged:
         model = merge(model, adapter)
         notes.append(Note(code="adapter_merged", values={"path": str(adapter)}))
     if len(merged) == len(adapters):
-        adapted = new_adapter(model, config.lora, precision.trainable)
+        adapted = new_adapter(model, config.lora, precision.trainable, frozen)
     else:
         adapted = old_adapter(model, adapters[-1], precision.trainable, trainable=True)
         rank = int(getattr(adapted.peft_config["default"], "r", 0))
         notes.append(Note(code="adapter_continued", values={"path": str(adapters[-1]), "rank": rank}))
-    return Prepared(adapted, [note for note in notes if note])
+        _freeze(adapted, parts, frozen)
+    return Prepared(adapted, [*(note for note in notes if note), *_shares_note(adapted, parts)])
 
 
 def _base_note(adapter: Path, model: Path) -> Note | None:
@@ -86,15 +100,32 @@ def _base_note(adapter: Path, model: Path) -> Note | None:
     return Note(code="adapter_base_differs", values=values, level="warning")
 
 
-def _train_language_part(model: PreTrainedModel) -> None:
-    """Full fine-tuning trains the language model; an image encoder stays as it is."""
-    if not hasattr(model, "get_decoder"):
-        return
-    head = model.get_output_embeddings()
-    parts = [model.get_decoder(), *([head] if head is not None else [])]
-    trained = {id(parameter) for part in parts for parameter in part.parameters()}
-    for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
+def _train_all_but(model: PreTrainedModel, parts: Parts, frozen: frozenset[PartName]) -> None:
+    """Raises UserError when nothing is left to train."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(parts.part_of(name) not in frozen)
+    if not any(each.requires_grad for each in model.parameters()):
+        raise UserError("nothing_trains", field="freeze_language_model")
+
+
+def _freeze(model: Any, parts: Parts, frozen: frozenset[PartName]) -> None:
+    """An adapter that is trained further may have layers in parts that shall stay as they are."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parts.part_of(name.removeprefix(PEFT_PREFIX)) in frozen:
+            parameter.requires_grad_(False)
+    if not any(each.requires_grad for each in model.parameters()):
+        raise UserError("nothing_trains", field="freeze_language_model")
+
+
+def _shares_note(model: Any, parts: Parts) -> list[Note]:
+    """Which parts are trained, and how many of their parameters; nothing for a model of text."""
+    if not parts.vision_tower:
+        return []
+    values: dict[str, str | int | float] = {}
+    for name in PART_NAMES:
+        share = shares(model, parts).get(name, Share(0, 0))
+        values[name], values[f"{name}_all"] = share.trained, share.all
+    return [Note(code="parts_trained", values=values)]
 
 
 class Batches(NamedTuple):
@@ -104,14 +135,23 @@ class Batches(NamedTuple):
     padded_because: str
 
 
-def choose_batches(model: Any, pad_id: int, precision: Precision) -> Batches:
-    """Flattened batches where the model keeps the rows apart, else padded ones."""
+def choose_batches(
+    model: Any, pad_id: int, precision: Precision, eyes: Eyes | None = None, rows: Rows = ()
+) -> Batches:
+    """Flattened batches where the model keeps the rows apart, else padded ones.
+
+    A vision model has `eyes`, and is tried with `rows` that show pictures.
+    """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     multiple = BF16_MULTIPLE if precision.frozen == torch.bfloat16 and not has_gpu() else 1
     implementation = base.config._attn_implementation
-    if implementation.startswith("flash_attention"):
+    # What flash-attention's kernels read about rows would reach the part that sees, too.
+    if implementation.startswith("flash_attention") and not eyes:
         return Batches(Flattened(pad_id, flash=True), "")
-    reason = (
-        "flash_attn is disabled." if implementation == "eager" else why_not_by_row(base, precision.autocast)
-    )
-    return Batches(Padded(pad_id), reason) if reason else Batches(Flattened(pad_id, multiple), "")
+    if implementation == "eager":
+        reason = "flash_attn is disabled."
+    else:
+        reason = why_not_by_row(base, precision.autocast, eyes, rows)
+    if reason:
+        return Batches(Padded(pad_id, eyes), reason)
+    return Batches(Flattened(pad_id, multiple, eyes=eyes), "")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -23,7 +23,7 @@ from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
-from trainer.model.load import Precision, choose_precision, load_tokenizer
+from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
 from trainer.train.callbacks import Emit, Reporter, Stop
@@ -45,6 +45,7 @@ from trainer.train.records import (
 )
 from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
+from trainer.train.seeing import Eyes, seeing, trial_rows
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,26 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
+class _Voice(NamedTuple):
+    """What turns rows into a model's inputs; `processor` is None for a model of text."""
+
+    tokenizer: Any
+    processor: Any
+    renderer: Renderer
+
+
+def _voice(config: RunConfig, path: Path) -> _Voice:
+    trust = config.model.trust_remote_code
+    processor = load_processor(path, trust)
+    tokenizer: Any = processor.tokenizer if processor else load_tokenizer(path, trust)  # type: ignore[attr-defined]
+    renderer = Renderer(tokenizer, config.data.template, config.data, processor, whole=True)
+    # The result brings the template that it was trained with.
+    for each in (tokenizer, processor):
+        if each is not None:
+            each.chat_template = renderer.chat_template
+    return _Voice(tokenizer, processor, renderer)
+
+
 class _Stopped(Exception):
     """Somebody stopped the run between two phases."""
 
@@ -121,13 +142,10 @@ class _Run:
             found = self._prepare_folder()
             path = resolve(config.model.model_name_or_path, config.model.hub)
             self._phase("phase_rows")
-            tokenizer = load_tokenizer(path, config.model.trust_remote_code)
-            renderer = Renderer(tokenizer, config.data.template, config.data)
-            # The result brings the template that it was trained with.
-            tokenizer.chat_template = renderer.chat_template
-            data = rows_for(config, tokenizer, renderer, self.emit)
+            voice = _voice(config, path)
+            data = rows_for(config, voice.tokenizer, voice.renderer, self.emit)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            return self._train(path, tokenizer, renderer, data, precision, found)
+            return self._train(path, voice, data, precision, found)
         except _Stopped:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
@@ -163,8 +181,7 @@ class _Run:
     def _train(
         self,
         path: Path,
-        tokenizer: Any,
-        renderer: Renderer,
+        voice: _Voice,
         data: RunRows,
         precision: Precision,
         found: Found,
@@ -173,14 +190,16 @@ class _Run:
         model, notes = prepare_model(self.config, path, precision)
         for note in notes:
             self.emit(note)
-        trainer, reporter = self._assemble(model, tokenizer, renderer, data, precision, found)
-        write_manifest(self.folder, self.config, path, data.fingerprint(), renderer.chat_template, found.path)
-        self._phase("phase_training")
-        with frozen_garbage():
-            try:
-                trainer.train(str(found.path) if found.path else None)
-            except StopTraining:
-                trainer.save_now()
+        with seeing(model, voice.processor, voice.renderer.expander) as eyes:
+            trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
+            template = voice.renderer.chat_template
+            write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
+            self._phase("phase_training")
+            with frozen_garbage():
+                try:
+                    trainer.train(str(found.path) if found.path else None)
+                except StopTraining:
+                    trainer.save_now()
         if not reporter.stopped:
             return self._finish(trainer, reporter)
         step = trainer.state.global_step
@@ -191,22 +210,25 @@ class _Run:
     def _assemble(
         self,
         model: Any,
-        tokenizer: Any,
-        renderer: Renderer,
+        voice: _Voice,
+        eyes: Eyes | None,
         data: RunRows,
         precision: Precision,
         found: Found,
     ) -> tuple[RowTrainer, Reporter]:
-        config = self.config
+        config, tokenizer = self.config, voice.tokenizer
         pad_id = next(
             each for each in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if each is not None
         )
-        batches = choose_batches(model, pad_id, precision)
+        tried = trial_rows(voice.renderer.expander, tokenizer) if voice.renderer.expander else ()
+        batches = choose_batches(model, pad_id, precision, eyes, tried)
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
         if config.data.packing and not flattened:
             self._warn("packing_off")
+        if eyes and config.extra.get("dataloader_num_workers"):
+            self._tell("pictures_one_reader")
         items = self._items(data.train, packed=config.data.packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
@@ -222,7 +244,7 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, *self._samplers(model, renderer, tokenizer)]
+        callbacks = [reporter, *self._samplers(model, voice.renderer, tokenizer)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         trainer = RowTrainer(
@@ -232,6 +254,7 @@ class _Run:
             train_dataset=items,
             eval_dataset={name: Items(rows) for name, rows in data.parts.items()},
             processing_class=tokenizer,
+            processor=voice.processor,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
