@@ -37,21 +37,24 @@ def attend_by_row(
     scaling: float | None = None,
     sliding_window: int | None = None,
     row_lengths: tuple[int, ...] | None = None,
+    row_blocks: torch.Tensor | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of one flattened batch: (1, heads, tokens, size) in, (1, tokens, heads, size) out.
 
-    `row_lengths` add up to the tokens. Raises NotImplementedError for kinds of attention that need more than the
-    causal order and a window.
+    `row_lengths` add up to the tokens. Tokens with the same number above 0 in `row_blocks` (1, tokens) see each other,
+    also ahead. Raises NotImplementedError for kinds of attention that need more than that, the causal order and a
+    window.
     """
     given = [name for name in UNHANDLED if others.get(name) is not None]
     if row_lengths is None or attention_mask is not None or given:
         raise NotImplementedError(f"attention by row with {', '.join(given) or 'a mask'}")
     lengths = list(row_lengths)
+    blocks = [None] * len(lengths) if row_blocks is None else row_blocks[0].split(lengths)
     rows = [
-        _attend(q, k, v, dropout, scaling, sliding_window)
-        for q, k, v in zip(
-            query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True
+        _attend(q, k, v, dropout, scaling, _mask(q.shape[2], sliding_window, block, q.device))
+        for q, k, v, block in zip(
+            query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), blocks, strict=True
         )
     ]
     return torch.cat(rows, dim=1), None
@@ -63,10 +66,8 @@ def _attend(
     value: torch.Tensor,
     dropout: float,
     scaling: float | None,
-    window: int | None,
+    mask: torch.Tensor | None,
 ) -> torch.Tensor:
-    length = query.shape[2]
-    mask = _window_mask(length, window, query.device) if window and length > window else None
     attended = scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None,
         enable_gqa=query.shape[1] != key.shape[1],
@@ -74,9 +75,19 @@ def _attend(
     return attended.transpose(1, 2)
 
 
-def _window_mask(length: int, window: int, device: torch.device) -> torch.Tensor:
-    """Each token sees itself and the `window` - 1 tokens before it."""
-    return torch.ones(length, length, dtype=torch.bool, device=device).tril().triu(1 - window)
+def _mask(
+    length: int, window: int | None, blocks: torch.Tensor | None, device: torch.device
+) -> torch.Tensor | None:
+    """None for the plain causal order; in a window each token sees itself and the `window` - 1 tokens before it."""
+    narrow = bool(window and length > window)
+    if not narrow and blocks is None:
+        return None
+    mask = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+    if window and narrow:
+        mask = mask.triu(1 - window)
+    if blocks is None:
+        return mask
+    return mask | ((blocks[:, None] == blocks) & (blocks > 0))
 
 
 AttentionInterface.register(NAME, attend_by_row)

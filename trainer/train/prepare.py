@@ -152,6 +152,9 @@ def choose_batches(
         reason = "flash_attn is disabled."
     else:
         reason = why_not_by_row(base, precision.autocast, eyes, rows)
+        if reason and eyes:
+            eyes.blocks = True
+            reason = why_not_by_row(base, precision.autocast, eyes, rows) and reason
     if reason:
         return Batches(Padded(pad_id, eyes), reason)
     return Batches(Flattened(pad_id, multiple, eyes=eyes), "")

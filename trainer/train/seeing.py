@@ -34,7 +34,13 @@ class Seen(NamedTuple):
 
 
 class Eyes:
-    """Prepares what the model sees of rows. `close` ends its threads."""
+    """Prepares what the model sees of rows. `close` ends its threads.
+
+    With `blocks` flattened batches say which tokens belong to the same picture, for models in which those see each
+    other (`trainer.train.attention`).
+    """
+
+    blocks = False
 
     def __init__(self, model: Any, processor: Any, pixels: Pixels) -> None:
         self._processor = processor
@@ -62,10 +68,17 @@ class Eyes:
         except Unusable as lost:
             reason = tell(lost.code, {"dataset": "", "number": 0, **lost.values}).text
             raise UserError("picture_lost", field="dataset", reason=reason) from None
-        types = [torch.tensor(self._processor.create_mm_token_type_ids([list(row.ids)])) for row in rows]
         found = merge(features)
+        if not (self._types or self._places):
+            return found
+        types = [torch.tensor(self._processor.create_mm_token_type_ids([list(row.ids)])) for row in rows]
         for name in self._types:
             found[name] = _side_by_side(types, flattened)
+        if self.blocks and flattened and any(row.media for row in rows):
+            # A new one begins wherever pictures begin.
+            starts = [(each.diff(dim=-1, prepend=torch.zeros(1, 1)) > 0).cumsum(-1) for each in types]
+            numbers = [start * (each > 0) for start, each in zip(starts, types, strict=True)]
+            found["row_blocks"] = _side_by_side(numbers, flattened)
         if self._places:
             places = [
                 self._row_places(row, kind, each)
