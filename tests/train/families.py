@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForImageTextToText,
     CLIPVisionConfig,
     Gemma3Config,
@@ -160,7 +159,12 @@ CONFIGS: dict[str, Callable[[Any], Any]] = {
 
 def model(name: str, seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return AutoModelForImageTextToText.from_config(CONFIGS[name](processors.processor(name)))
+    made = AutoModelForImageTextToText.from_config(CONFIGS[name](processors.processor(name)))
+    for each in made.parameters():
+        # Gemma's projector begins with zeros: it would hand over nothing.
+        if each.ndim > 1 and not each.any():
+            torch.nn.init.normal_(each, std=0.2)
+    return made
 
 
 def save(name: str, folder: Path) -> Path:
@@ -168,5 +172,4 @@ def save(name: str, folder: Path) -> Path:
     made = model(name)
     made.save_pretrained(folder)
     processors.processor(name).save_pretrained(folder)
-    AutoConfig.from_pretrained(folder)
     return folder

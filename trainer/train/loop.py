@@ -19,6 +19,7 @@ from transformers.trainer_utils import rotate_checkpoints, speed_metrics
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
+from trainer.model.load import load_model
 from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
@@ -272,7 +273,23 @@ class RowTrainer(SFTTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if not self._load_renamed(resume_from_checkpoint):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if not self._load_renamed(self.state.best_model_checkpoint or ""):
+            super()._load_best_model()
+
+    def _load_renamed(self, checkpoint: str) -> bool:
+        """Loads all weights of a vision model: their names in a file are not those in memory.
+
+        transformers' trainer would pass over every one of them without a word.
+        """
+        if self._processor is None or is_peft_model(self.model):
+            return False
+        found = load_model(Path(checkpoint), self.model.dtype, trust=self.args.trust_remote_code)
+        self.model.load_state_dict(found.state_dict())
+        return True
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:

@@ -1,0 +1,195 @@
+"""LoRA training of a vision model on a CPU: what pictures cost, and tokens per second beside a peer.
+
+    python benchmarks/vision.py [--rounds 3] [--epochs 3] [--peer COMMAND]
+
+First the step time from the second epoch, as it is and with all tensors ready in memory. Then, with a peer's training
+command as in benchmarks/training.py, both programs train the same rows, in turns, each at its own defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
+
+# Everything else is each program's default.
+COMMON: dict[str, Any] = {
+    "stage": "sft", "do_train": True, "finetuning_type": "lora", "lora_rank": 8, "lora_target": "all",
+    "template": "qwen2_vl", "dataset": "pictures", "cutoff_len": 1024, "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 2, "learning_rate": 1.0e-4, "overwrite_output_dir": True, "report_to": "none",
+    "save_steps": 100000,
+}  # fmt: skip
+
+
+def flat(folder: Path, output: str, **more: Any) -> dict[str, Any]:
+    """One run in LLaMA-Factory's words, which both programs read."""
+    paths = {
+        "model_name_or_path": str(folder / "model"), "dataset_dir": str(folder / "data"),
+        "media_dir": str(folder / "data"), "output_dir": str(folder / output),
+    }  # fmt: skip
+    return {**COMMON, **paths, **more}
+
+
+class Clock:
+    """Takes the time of each step; what is put into `away` does not count."""
+
+    def __init__(self) -> None:
+        self.away = 0.0
+        self.steps: list[float] = []
+        self._last: float | None = None
+
+    def step(self) -> None:
+        now = time.perf_counter() - self.away
+        if self._last is not None:
+            self.steps.append(now - self._last)
+        self._last = now
+
+
+@contextmanager
+def ready_tensors(clock: Clock) -> Iterator[None]:
+    """Inside, inputs of pictures are made in the training thread and the time for it does not count."""
+    from concurrent.futures import Future
+
+    from trainer.train.seeing import Eyes
+
+    plain = Eyes.later
+
+    def later(eyes: Any, rows: Any, flattened: bool) -> Any:
+        begun = time.perf_counter()
+        made: Any = Future()
+        made.set_result(eyes.inputs(rows, flattened))
+        clock.away += time.perf_counter() - begun
+        return made
+
+    Eyes.later = later  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Eyes.later = plain  # type: ignore[method-assign]
+
+
+def step_times(folder: Path, epochs: int, ready: bool) -> list[float]:
+    """Seconds of each step from the second epoch."""
+    from contextlib import nullcontext
+
+    from trainer.config import RunConfig
+    from trainer.events import Event, Started, Step
+    from trainer.train.sft import run_sft
+
+    clock, total = Clock(), 0
+
+    def emit(event: Event) -> None:
+        nonlocal total
+        if isinstance(event, Started):
+            total = event.total_steps
+        if isinstance(event, Step):
+            clock.step()
+
+    config = RunConfig.from_flat(flat(folder, "steps", num_train_epochs=epochs, logging_steps=1))
+    with ready_tensors(clock) if ready else nullcontext():
+        run_sft(config, emit, lambda: False)
+    return clock.steps[total // epochs :]
+
+
+def compare_steps(folder: Path, rounds: int, epochs: int) -> str:
+    """The two take turns; medians over all steps."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(rounds):
+        for ready in (True, False):
+            found[ready] += step_times(folder, epochs, ready)
+    ready, ours = (statistics.median(found[each]) for each in (True, False))
+    return (
+        f"### Step time from the second epoch, medians of {len(found[True])} steps\n\n"
+        "| tensors ready in memory | as it is | share |\n|---:|---:|---:|\n"
+        f"| {1000 * ready:.1f} ms | {1000 * ours:.1f} ms | {ours / ready:.3f} |\n"
+    )
+
+
+def run(command: list[str]) -> str:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=REPOSITORY, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def seconds_of(folder: Path, epochs: int, peer: str) -> float:
+    """Seconds of training as the program itself reports them; of this program without `peer`."""
+    output = "peer" if peer else "ours"
+    values = flat(folder, output, num_train_epochs=epochs, **({"use_cpu": True} if peer else {}))
+    path = folder / f"{output}.yaml"
+    path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()), encoding="utf-8")
+    if not peer:
+        run([sys.executable, "-m", "trainer", "train", str(path)])
+        return float(json.loads((folder / output / "train_results.json").read_text())["train_runtime"])
+    found = re.search(r"peer_train_s\s+([\d.]+)", run([*shlex.split(peer), str(path)]))
+    if not found:
+        sys.exit("the peer's command printed no line `peer_train_s SECONDS`")
+    return float(found.group(1))
+
+
+def trained_tokens(folder: Path) -> int:
+    """Trained tokens of all rows in one epoch."""
+    from trainer.dataset.gather import gather
+    from trainer.dataset.render import Renderer
+    from trainer.model.load import load_processor
+    from trainer.options import DataOptions
+
+    data = DataOptions(dataset=("pictures",), dataset_dir=str(folder / "data"), cutoff_len=1024)
+    processor: Any = load_processor(folder / "model")
+    return gather(Renderer(processor.tokenizer, "qwen2_vl", data, processor), data, 42).train.trained
+
+
+def compare_speed(folder: Path, rounds: int, epochs: int, peer: str) -> str:
+    found: dict[str, list[float]] = {"": [], peer: []}
+    for _ in range(rounds):
+        for each in found:
+            found[each].append(seconds_of(folder, epochs, each))
+    count = trained_tokens(folder) * epochs
+    ours, theirs = (count / statistics.median(found[each]) for each in ("", peer))
+    return (
+        f"### Training: {count} trained tokens in {epochs} epochs, medians of {rounds}\n\n"
+        "| ours | peer | share |\n|---:|---:|---:|\n"
+        f"| {ours:.0f} tokens/s | {theirs:.0f} tokens/s | {ours / theirs:.2f} |\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=160)
+    parser.add_argument("--peer", metavar="COMMAND", default="", help="training command without the YAML file")
+    given = parser.parse_args()
+    from gallery import write_all
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # Neither rows nor pixels of an earlier run.
+        os.environ["HOME"] = str(folder / "home")
+        write_all(folder, given.rows)
+        print(compare_steps(folder, given.rounds, given.epochs), flush=True)
+        if given.peer:
+            print(compare_speed(folder, given.rounds, given.epochs, given.peer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
