@@ -194,6 +194,7 @@ def test_rows_with_pictures_are_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         gather(renderer(data), data, 42, folder=tmp_path / "cache")
     assert error.value.code == "rows_with_media" and "row 6" in error.value.text
+    assert "vision model" in error.value.hint
 
 
 @pytest.mark.parametrize("cutoff", [4, 6])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -217,3 +218,79 @@ def test_bad_pictures_are_left_out_and_reported(configure: Configure, tmp_path: 
     mended = tiny.train(configure(name="mended", **options))
     note = next(each for each in mended.events if getattr(each, "code", "") == "data_rows_left_out")
     assert note.values["count"] == 3
+
+
+def test_odd_pictures_are_trained(configure: Configure, tmp_path: Path) -> None:
+    """Every kind that can be shown is; what cannot be is reported with its row and file."""
+    from PIL import Image
+
+    data = gallery.save(tmp_path)
+    drawn = shots.drawn(64, 48)
+    deep = Image.new("I;16", (64, 48), 30_000)
+    odd = {
+        0: shots.written(drawn.convert("CMYK"), "JPEG"), 1: shots.written(drawn.convert("P")),
+        2: shots.written(drawn, "GIF", save_all=True, append_images=[drawn.rotate(90)]), 3: shots.written(deep),
+        4: shots.written(drawn.convert("RGBA")), 5: shots.turned(6),
+    }  # fmt: skip
+    for number, content in odd.items():
+        (data / f"{number}.png").write_bytes(content)
+    run = tiny.train(configure(dataset_dir=str(data), dataset="shown", num_train_epochs=1, max_steps=-1))
+    assert "data_rows_left_out" not in run.codes and run.end.step == 2
+    (data / "0.png").write_bytes(shots.written(Image.new("RGB", (1, 1))))
+    (data / "1.png").write_bytes(shots.written(Image.new("RGB", (20_000, 20))))
+    run = tiny.train(configure(name="extreme", dataset_dir=str(data), dataset="shown"))
+    note = next(each for each in run.events if getattr(each, "code", "") == "data_rows_left_out")
+    assert note.values["count"] == 2 and "1.png (20000 x 20)" in note.values["reasons"]
+
+
+def test_kept_rows_bring_their_pictures(configure: Configure, tmp_path: Path, data: Path) -> None:
+    options: dict[str, Any] = {"tokenized_path": str(tmp_path / "kept")}
+    first = tiny.train(configure(name="first", **options))
+    again = tiny.train(configure(name="again", **options))
+    assert "tokenized_read" in again.codes and again.losses == pytest.approx(first.losses, rel=1e-6)
+    with pytest.raises(UserError) as caught:
+        tiny.train(configure(name="smaller", image_max_pixels=1200, **options))
+    assert caught.value.code == "tokenized_other_pixels"
+
+
+def test_pictures_inside_the_rows(configure: Configure, tmp_path: Path) -> None:
+    """The bytes of a parquet file, kept with the rendered rows: the second run reads no row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [gallery.row(number, (1,)) for number in range(6)]
+    for number, each in enumerate(rows):
+        each["images"] = [{"bytes": shots.written(shots.drawn(50 + number, 40)), "path": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "inside.parquet")
+    entry = {
+        "file_name": "inside.parquet", "formatting": "sharegpt", "tags": gallery.TAGS,
+        "columns": {"messages": "messages", "images": "images"},
+    }  # fmt: skip
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"inside": entry}), encoding="utf-8")
+    options: dict[str, Any] = {"dataset": "inside", "dataset_dir": str(tmp_path)}
+    first, again = (tiny.train(configure(name=name, **options)) for name in ("first", "again"))
+    assert again.losses == pytest.approx(first.losses, rel=1e-6)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3"])
+def test_activations_may_be_computed_twice_and_in_bf16(configure: Configure, family: str) -> None:
+    plain = tiny.train(configure(family, "plain"))
+    twice = tiny.train(configure(family, "twice", gradient_checkpointing="on"))
+    assert twice.losses == pytest.approx(plain.losses, **CLOSE)
+    coarse = tiny.train(configure(family, "coarse", compute_type="bf16"))
+    assert coarse.losses == pytest.approx(plain.losses, rel=0.1)
+
+
+def test_the_best_checkpoint_of_all_weights_is_the_result(configure: Configure) -> None:
+    """The names of weights in a file are not those in memory: loading must not pass over them."""
+    options: dict[str, Any] = {
+        "finetuning_type": "full", "max_steps": 4, "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1,
+        "val_size": 4, "load_best_model_at_end": True, "learning_rate": 0.2,
+    }  # fmt: skip
+    run = tiny.train(configure(**options))
+    note = next(each for each in run.events if getattr(each, "code", "") == "best_loaded")
+    best, result = (
+        AutoModelForImageTextToText.from_pretrained(folder).state_dict()
+        for folder in (note.values["path"], run.folder)
+    )
+    assert all(torch.equal(each, result[name]) for name, each in best.items())

@@ -42,14 +42,23 @@ class Album:
     def of(self, place: int) -> tuple[Media, ...]:
         return self.shown.get(place, ())
 
+    def key(self, media: Media) -> str:
+        """As `content_key`, without reading files again."""
+        if media.path is None:
+            return content_key(media)
+        return media.path.name if _own(media.path) else self.files.get(str(media.path)) or content_key(media)
+
     @classmethod
-    def read(cls, folder: Path) -> Album:
-        """What `Collector.save` left. Raises OSError, KeyError or ValueError, that for a file that has changed, too."""
+    def read(cls, folder: Path, now: bool = False) -> Album:
+        """What `Collector` left. Raises OSError, KeyError or ValueError, that also for a file that has changed.
+
+        Files are not looked at when they were just `now`.
+        """
         path = folder / ALBUM
         if not path.exists():
             return cls()
         found = json.loads(path.read_text(encoding="utf-8"))
-        for name, key in found["files"].items():
+        for name, key in found["files"].items() if not now else ():
             if content_key(Media("image", path=Path(name))) != key:
                 raise ValueError(f"{name} is not the file any more that it was")
         shown = {

@@ -219,7 +219,7 @@ def _as_list(problem: RowProblem) -> list[object]:
 
 def _read(path: Path, now: bool = False) -> Source:
     """Raises ValueError for rows that may be others by now, unless they were written just `now`."""
-    block = Block.read(path)
+    block = Block.read(path, now)
     found = json.loads((path / PROBLEMS).read_text(encoding="utf-8"))
     source = Source(
         block,

@@ -53,6 +53,7 @@ def fit(width: int, height: int, least: int, most: int, side: int = 0) -> tuple[
         from qwen_vl_utils.vision_process import smart_resize
 
         high, wide = smart_resize(height, width, side, least, max(most, side * side))
-        return wide, high
+        # Below one square qwen-vl-utils leaves nothing of the shorter side.
+        return max(side, wide), max(side, high)
     scale = math.sqrt((most if width * height > most else least) / (width * height))
     return max(1, int(width * scale)), max(1, int(height * scale))

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.dataset.album import Album, Collector, content_key
+from trainer.dataset.album import Album, Collector
 from trainer.dataset.conversation import Media
 from trainer.dataset.render import Rendered
 
@@ -59,15 +59,18 @@ class Block:
         _write_meta(folder, len(self.tokens), len(self))
 
     @classmethod
-    def read(cls, folder: Path) -> Block:
-        """The rows of a folder; they stay in the files until they are used. Raises OSError, ValueError or KeyError."""
+    def read(cls, folder: Path, now: bool = False) -> Block:
+        """The rows of a folder; they stay in the files until they are used. Raises OSError, ValueError or KeyError.
+
+        Unless they were written just `now`, it is looked whether their pictures are still the same.
+        """
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
         tokens, rows = int(meta["tokens"]), int(meta["rows"])
         return cls(
             _mapped(folder / TOKENS, np.int32, tokens),
             _mapped(folder / LABELS, np.int32, tokens),
             np.array(_mapped(folder / ROWS, np.int64, rows * len(FACTS))).reshape(rows, len(FACTS)),
-            Album.read(folder),
+            Album.read(folder, now),
         )
 
 
@@ -123,7 +126,7 @@ class Builder:
         facts.tofile(self._folder / ROWS)
         _write_meta(self._folder, self._count, len(facts))
         self._media.close()
-        return Block.read(self._folder)
+        return Block.read(self._folder, now=True)
 
 
 class RowTable(Sequence[Rendered]):
@@ -215,7 +218,7 @@ class RowTable(Sequence[Rendered]):
             digest.update(block.tokens[start:end].tobytes())
             digest.update(block.labels[start:end].tobytes())
             for media in block.album.of(place):
-                digest.update(content_key(media).encode())
+                digest.update(block.album.key(media).encode())
 
 
 def table_of(rows: Sequence[Rendered]) -> RowTable:

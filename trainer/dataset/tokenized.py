@@ -31,6 +31,12 @@ def made_for(tokenizer: Any, renderer: Renderer) -> str:
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _pixels(renderer: Renderer) -> str:
+    """A fingerprint of what decides how many tokens pictures take; empty for a model that sees none."""
+    expander = renderer.expander
+    return hashlib.sha256(expander.fingerprint.encode()).hexdigest()[:32] if expander else ""
+
+
 def has_rows(folder: Path) -> bool:
     """Whether the folder keeps rows. Raises UserError when it holds other things."""
     try:
@@ -54,6 +60,8 @@ def read(folder: Path, tokenizer: Any, renderer: Renderer) -> Gathered:
         known, parts = about["made_for"], dict(about["parts"])
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}")
+        if about.get("pixels", "") not in ("", _pixels(renderer)):
+            raise UserError("tokenized_other_pixels", field="tokenized_path", path=str(folder))
         if known == made_for(tokenizer, renderer):
             tables = {name: whole_block(Block.read(folder / inner)) for name, inner in parts.items()}
             train = whole_block(Block.read(folder / "train"))
@@ -81,7 +89,7 @@ def save(folder: Path, gathered: Gathered, tokenizer: Any, renderer: Renderer) -
             for row in table:
                 builder.add(row)
             builder.close()
-        about = {"format": FORMAT, "made_for": made_for(tokenizer, renderer), "parts": parts}
+        about = {"format": FORMAT, "made_for": made_for(tokenizer, renderer), "parts": parts, "pixels": _pixels(renderer)}
         (part / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()

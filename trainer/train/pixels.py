@@ -104,7 +104,7 @@ def _write(path: Path, features: Features) -> None:
         name: each.contiguous() for name, each in features.items() if isinstance(each, torch.Tensor)
     }
     plain = {name: each for name, each in features.items() if name not in tensors}
-    about = {"plain": json.dumps(plain), "crc": str(_checksum(tensors))}
+    about = {"about": json.dumps({"plain": plain, "crc": _checksum(tensors)})}
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     os.close(handle)
     try:
@@ -120,13 +120,13 @@ def _read(path: Path, whole: bool) -> Features | None:
     """An entry, its numbers in the file until they are used; None without a sound one. `whole` looks at every byte."""
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata()
+            about = json.loads(file.metadata()["about"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-        if whole and _checksum(tensors) != int(about["crc"]):
+        if whole and _checksum(tensors) != about["crc"]:
             return None
         if whole:
             os.utime(path)
-        return {**tensors, **json.loads(about["plain"])}
+        return {**tensors, **about["plain"]}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 
