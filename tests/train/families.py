@@ -53,7 +53,9 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2
 def qwen2_vl(processor: Any) -> Any:
     eyes = {"depth": 2, "embed_dim": 16, "num_heads": 2, "mlp_ratio": 2, "hidden_size": 32, "patch_size": 14}
     words = _words(processor, "qwen2_vl_text", rope_parameters=ROPE)
-    return Qwen2VLConfig(text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True)
+    return Qwen2VLConfig(
+        text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True
+    )
 
 
 def qwen2_5_vl(processor: Any) -> Any:
@@ -62,7 +64,9 @@ def qwen2_5_vl(processor: Any) -> Any:
         "window_size": 56, "fullatt_block_indexes": [1],
     }  # fmt: skip
     words = _words(processor, "qwen2_5_vl_text", rope_parameters=ROPE)
-    return Qwen2_5_VLConfig(text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True)
+    return Qwen2_5_VLConfig(
+        text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True
+    )
 
 
 def qwen3_vl(processor: Any) -> Any:
@@ -71,7 +75,9 @@ def qwen3_vl(processor: Any) -> Any:
         "num_position_embeddings": 16, "deepstack_visual_indexes": [0],
     }  # fmt: skip
     words = _words(processor, "qwen3_vl_text", rope_parameters={**ROPE, "mrope_interleaved": True})
-    return Qwen3VLConfig(text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True)
+    return Qwen3VLConfig(
+        text_config=words, vision_config=eyes, **_qwen_marks(processor), tie_word_embeddings=True
+    )
 
 
 CLIP: dict[str, Any] = {
@@ -85,7 +91,9 @@ def gemma3(processor: Any) -> Any:
         "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 4,
         "image_size": 32,
     }  # fmt: skip
-    words = _words(processor, "gemma3_text", sliding_window=16, layer_types=["sliding_attention", "full_attention"])
+    words = _words(
+        processor, "gemma3_text", sliding_window=16, layer_types=["sliding_attention", "full_attention"]
+    )
     marks = {
         "image_token_id": _id(processor, "<image_soft_token>"), "boi_token_id": _id(processor, "<start_of_image>"),
         "eoi_token_id": _id(processor, "<end_of_image>"),

@@ -164,9 +164,7 @@ def test_pictures_are_prepared_in_other_threads(tmp_path: Path) -> None:
 
 def test_a_picture_that_is_lost_in_a_run_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "gone.png"
-    eyes = Eyes(
-        families.model("qwen2_vl"), processor("qwen2_vl"), _pixels(Counting(), tmp_path / "pixels")
-    )
+    eyes = Eyes(families.model("qwen2_vl"), processor("qwen2_vl"), _pixels(Counting(), tmp_path / "pixels"))
     try:
         with pytest.raises(UserError, match=r"gone\.png"):
             eyes.later([Seen([1, 2], (Media("image", path=path),))], flattened=True).result(timeout=120)

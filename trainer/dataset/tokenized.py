@@ -89,7 +89,12 @@ def save(folder: Path, gathered: Gathered, tokenizer: Any, renderer: Renderer) -
             for row in table:
                 builder.add(row)
             builder.close()
-        about = {"format": FORMAT, "made_for": made_for(tokenizer, renderer), "parts": parts, "pixels": _pixels(renderer)}
+        about = {
+            "format": FORMAT,
+            "made_for": made_for(tokenizer, renderer),
+            "parts": parts,
+            "pixels": _pixels(renderer),
+        }
         (part / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()

@@ -83,7 +83,11 @@ def _inside(towers: list[tuple[str, PreTrainedModel]], width: int) -> Iterator[s
 
 def frozen_parts(options: MethodOptions) -> frozenset[PartName]:
     """The parts that the options leave as they are."""
-    frozen = (options.freeze_vision_tower, options.freeze_multi_modal_projector, options.freeze_language_model)
+    frozen = (
+        options.freeze_vision_tower,
+        options.freeze_multi_modal_projector,
+        options.freeze_language_model,
+    )
     return frozenset(name for name, still in zip(PART_NAMES, frozen, strict=True) if still)
 
 

@@ -100,9 +100,7 @@ def _in_format(features: Features, dtype: torch.dtype) -> Features:
 
 def _write(path: Path, features: Features) -> None:
     """Raises OSError. Nobody sees half an entry."""
-    tensors = {
-        name: each.contiguous() for name, each in features.items() if isinstance(each, torch.Tensor)
-    }
+    tensors = {name: each.contiguous() for name, each in features.items() if isinstance(each, torch.Tensor)}
     plain = {name: each for name, each in features.items() if name not in tensors}
     about = {"about": json.dumps({"plain": plain, "crc": _checksum(tensors)})}
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
