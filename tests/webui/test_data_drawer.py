@@ -132,6 +132,8 @@ def test_what_is_not_whole_is_said_and_cannot_be_checked(desk: DataDesk, tmp_pat
     broken.write_bytes(b"PK\x03\x04 nothing of the kind")
     refused = desk.receive(Drawer(), [broken])
     assert refused.trouble is not None and 'role="alert"' in drawer_html(desk, refused, "en")
+    again = desk.receive(refused, [broken])
+    assert drawer_html(desk, again, "en") != drawer_html(desk, refused, "en")
 
 
 def test_a_repair_is_for_all_rows_of_its_kind_and_can_be_taken_back(desk: DataDesk, tmp_path: Path) -> None:
