@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -206,7 +207,11 @@ def test_the_oldest_are_removed(tmp_path: Path) -> None:
         gather(renderer(changed), changed, 42, folder=tmp_path / "cache")
         (newest,) = [each for each in (tmp_path / "cache").iterdir() if each.stat().st_mtime > 1000]
         os.utime(newest, (number, number))
+    for name, used in (("killed.part", 5), ("busy.part", time.time())):
+        (tmp_path / "cache" / name).mkdir()
+        os.utime(tmp_path / "cache" / name, (used, used))
     cache.prune(tmp_path / "cache", kept_bytes=0)
+    (tmp_path / "cache" / "busy.part").rmdir()
     assert [each.name for each in (tmp_path / "cache").iterdir()] == [newest.name]
 
 

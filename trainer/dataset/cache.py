@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from array import array
 from collections import deque
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ from trainer.options import DataOptions
 
 KEPT_BYTES = 20 * 1024**3
 KEPT_FOLDERS = 200
+# Nobody is still rendering into a folder of this age.
+STALE_S = 3 * 24 * 3600
 PLACES, PROBLEMS = "places.bin", "problems.json"
 # What else turns rows into tokens.
 LIBRARIES = ("tokenizers", "transformers", "jinja2")
@@ -242,7 +245,10 @@ def _read(path: Path) -> Source:
 
 
 def prune(folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
-    """Removes the rows that were not used for the longest time, beyond so many folders or bytes."""
+    """Removes the rows that were not used for the longest time, beyond so many folders or bytes, and what a kill left."""
+    for part in folder.glob("*.part"):
+        if time.time() - _used_at(part) > STALE_S:
+            shutil.rmtree(part, ignore_errors=True)
     used = sorted((each for each in folder.iterdir() if _is_kept(each)), key=_used_at, reverse=True)
     left = kept_bytes
     for place, each in enumerate(used):
