@@ -18,7 +18,7 @@ from trainer.dataset.ingest.checking import Checked
 from trainer.dataset.ingest.mapping import ROLES, TAGS
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.register import Registered
-from trainer.dataset.ingest.repair import REPAIRS, repairs_for
+from trainer.dataset.ingest.repair import REPAIRS
 from trainer.dataset.ingest.samples import Sample
 from trainer.dataset.ingest.task import Task
 from trainer.dataset.ingest.unpack import Staged
@@ -47,6 +47,8 @@ class DataDesk:
 
     def receive(self, drawer: Drawer, paths: Sequence[Path]) -> Drawer:
         """Takes in what was dropped: one table or archive, with or without pictures beside it."""
+        # Two answers that say the same differ in `acts`: the page must see that there is one.
+        drawer = replace(drawer, acts=drawer.acts + 1, trouble=None, lost=False, registered=None)
         return self._try(drawer, lambda: self._received(drawer, paths))
 
     def _received(self, drawer: Drawer, paths: Sequence[Path]) -> Drawer:
@@ -220,12 +222,11 @@ class DataDesk:
         return replace(drawer, step="columns", kind="", page=1)
 
     def _repair(self, drawer: Drawer, press: Press, before: Drawer) -> Drawer:
-        """One repair for all rows with a kind of defect (`id`), in place of another one for the same kind."""
+        """One more repair: rows that an earlier one mends are left to that, so that none has to be taken back for it."""
         plan = _plan(drawer)
         if press.value not in REPAIRS:
             return drawer
-        others = repairs_for(press.id)
-        kept = tuple(each for each in plan.repairs if each not in others and each != press.value)
+        kept = tuple(each for each in plan.repairs if each != press.value)
         return self._checking(drawer, replace(plan, repairs=(*kept, press.value)))
 
     def _keep_out(self, drawer: Drawer, press: Press, before: Drawer) -> Drawer:
@@ -312,7 +313,7 @@ class DataDesk:
         try:
             self.shelf.rename(press.id, press.value.strip())
         except UserError as error:
-            return replace(drawer, trouble=error, renaming=press.id)
+            return replace(drawer, trouble=error, renaming=press.id, name=press.value)
         return drawer
 
     def hand_out(self, drawer: Drawer, name: str, what: str) -> tuple[Drawer, Path | None]:

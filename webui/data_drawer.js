@@ -62,7 +62,7 @@ const unsent = (text) => {
   if (place) place.textContent = text;
 };
 const send = (files) => {
-  if (!files.length || request || !find('.tb-drop')) return;
+  if (!files.length || element.dataset.sending === 'yes' || !find('.tb-drop')) return;
   unsent('');
   const limit = Number(aside().dataset.limit);
   const large = files.find((file) => file.size > limit);
@@ -134,6 +134,15 @@ element.addEventListener('submit', (event) => {
 // ---- after each answer --------------------------------------------------------------------------------------------------
 let step = '';
 let registered = '';
+// A question that has just been raised is answered next, wherever the pressed button has gone; a refusal is seen.
+const attend = (drawn) => {
+  if (!isOpen()) return;
+  const raised = find('form[data-act=save_name] input') || find('.tb-step [data-act=keep]');
+  if (raised && !raised.tbSeen) { raised.tbSeen = true; raised.focus(); raised.select?.(); }
+  if (document.activeElement === document.body) drawn.focus({ preventScroll: true });
+  const told = find('.tb-told [role=alert]');
+  if (told && told.tbActs !== drawn.dataset.acts) { told.tbActs = drawn.dataset.acts; told.scrollIntoView({ block: 'nearest' }); }
+};
 watch('value', () => {
   const drawn = aside();
   if (!drawn) return;
@@ -145,12 +154,13 @@ watch('value', () => {
   const now = find('.tb-step').dataset.step;
   if (now !== step) drawn.scrollTop = 0;
   step = now;
-  if (isOpen() && document.activeElement === document.body) drawn.focus({ preventScroll: true });
+  attend(drawn);
   const made = drawn.dataset.registered;
   if (made && made !== registered) { close(); trigger('select', { name: made }); }
   registered = made;
 });
 let slow = 0;
+element.addEventListener('click', () => { slow = 0; });
 setInterval(() => {
   const poll = aside()?.dataset.poll;
   if (poll === 'fast') return trigger('load', {});
