@@ -19,7 +19,6 @@ from transformers.trainer_utils import rotate_checkpoints
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
-from trainer.model.load import load_model
 from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
@@ -28,7 +27,6 @@ from trainer.train.evaluation import Sums, metrics_of, results_of
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
-from trainer.train.seeing import Later
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
@@ -43,8 +41,7 @@ class RowTrainer(SFTTrainer):
     """SFTTrainer whose loss is the plain mean over the trained tokens of an optimiser step.
 
     The model computes logits only where a token is trained; nothing else (entropy, accuracy) is measured on the way.
-    `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments, `processor` is saved with
-    a vision model.
+    `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments.
     """
 
     # Wider in transformers: here they are always there, and of these kinds.
@@ -62,7 +59,6 @@ class RowTrainer(SFTTrainer):
         data_collator: Collator,
         noise_alpha: float | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
-        processor: Any = None,
         **arguments: Any,
     ) -> None:
         # TRL would warn of a forward pass that the loss below does not need.
@@ -73,7 +69,6 @@ class RowTrainer(SFTTrainer):
         look = datasets.Dataset.from_list([{"input_ids": first["input_ids"], "labels": first["labels"]}])
         if isinstance(train_dataset, Flow):
             args.accelerator_config.dispatch_batches = False
-        if isinstance(train_dataset, Flow) or data_collator.eyes:
             args.dataloader_num_workers = 0
         super().__init__(
             data_collator=data_collator,
@@ -93,8 +88,6 @@ class RowTrainer(SFTTrainer):
         self._switches = switches(self.model) if flattened else []
         self._noise = RowNoise(noise_alpha) if noise_alpha else None
         self._make_optimizer = make_optimizer
-        # Not TRL's processing class: it would look into the rows for pictures.
-        self._processor = processor
         self._trainable = [each for each in self.model.parameters() if each.requires_grad]
         self._size = self.model.num_parameters(exclude_embeddings=True)
         self._vocabulary = self.model.config.get_text_config().vocab_size
@@ -115,12 +108,6 @@ class RowTrainer(SFTTrainer):
         # For the whole loop: gradient checkpointing computes attention again in the backward pass.
         with by_row(self._switches):
             return super().train(*args, **kwargs)
-
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The batch on the device, with what the model sees, for which it may have to wait."""
-        later: Later | None = inputs.pop("later", None)
-        prepared: dict[str, Any] = super()._prepare_inputs({**inputs, **(later.result() if later else {})})
-        return prepared
 
     # Loss
 
@@ -260,23 +247,7 @@ class RowTrainer(SFTTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
-            if not self._load_renamed(resume_from_checkpoint):
-                super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_best_model(self) -> None:
-        if not self._load_renamed(self.state.best_model_checkpoint or ""):
-            super()._load_best_model()
-
-    def _load_renamed(self, checkpoint: str) -> bool:
-        """Loads all weights of a vision model: their names in a file are not those in memory.
-
-        transformers' trainer would pass over every one of them without a word.
-        """
-        if self._processor is None or is_peft_model(self.model):
-            return False
-        found = load_model(Path(checkpoint), self.model.dtype, trust=self.args.trust_remote_code)
-        self.model.load_state_dict(found.state_dict())
-        return True
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -310,7 +281,7 @@ class RowTrainer(SFTTrainer):
         """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
         folder = output_dir or self.args.output_dir
         self.model.save_pretrained(folder, state_dict=state_dict)
-        (self._processor or self.processing_class).save_pretrained(folder)
+        self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Writes a checkpoint aside and renames it when it is whole. Raises UserError when the loss is no number."""

@@ -46,6 +46,7 @@ from trainer.train.records import (
 from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
+from trainer.train.vision import VisionTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -247,14 +248,14 @@ class _Run:
         callbacks = [reporter, *self._samplers(model, voice.renderer, tokenizer)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
-        trainer = RowTrainer(
+        kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
+        trainer = kind(
             model=model,
             args=arguments,
             data_collator=batches.collator,
             train_dataset=items,
             eval_dataset={name: Items(rows) for name, rows in data.parts.items()},
             processing_class=tokenizer,
-            processor=voice.processor,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
