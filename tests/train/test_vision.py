@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -148,9 +150,32 @@ def test_films_and_pictures_in_one_run(configure: Configure, family: str) -> Non
     assert len(run.losses) == 2 and "data_rows_left_out" not in run.codes
 
 
+def test_pictures_are_opened_once_and_never_by_the_training(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, pixels_folder: Path
+) -> None:
+    """Three epochs over eight rows with six pictures, two of which come twice; then a second run."""
+    shutil.rmtree(pixels_folder, ignore_errors=True)
+    opened: list[str] = []
+    plain = media.open_image
+
+    def counting(shown: Media) -> Any:
+        if shown.path:  # not one made up to try the model with
+            opened.append(threading.current_thread().name)
+        return plain(shown)
+
+    monkeypatch.setattr("trainer.dataset.media.open_image", counting)
+    options: dict[str, Any] = {"dataset": "shown", "max_steps": -1, "num_train_epochs": 3}
+    first, again = (
+        tiny.train(configure(name=name, per_device_train_batch_size=1, **options)) for name in ("first", "again")
+    )
+    # Rows side by side may show the same picture in the same moment.
+    assert 6 <= len(opened) <= 8 and all(name.startswith("pictures") for name in opened)
+    assert again.losses == pytest.approx(first.losses, rel=1e-6)
+
+
 def test_rows_without_any_picture(configure: Configure) -> None:
-    run = tiny.train(configure(dataset="said", learn_prompts="red sun"))
-    assert len(run.losses) == 2
+    run = tiny.train(configure(dataset="said", learn_prompts="red sun", dataloader_num_workers=2))
+    assert len(run.losses) == 2 and "pictures_one_reader" in run.codes
     assert [each.prompt for each in run.of(Sample)] == ["red sun"] * 2
 
 

@@ -18,7 +18,7 @@ import torch
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Media
 from trainer.dataset.expand import Expander
-from trainer.errors import UserError, tell
+from trainer.errors import UserError
 from trainer.train.pixels import Features, Pixels, merge
 
 MOST_WORKERS = 4
@@ -66,8 +66,8 @@ class Eyes:
         try:
             features = [self._pixels.of(row.media) for row in rows]
         except Unusable as lost:
-            reason = tell(lost.code, {"dataset": "", "number": 0, **lost.values}).text
-            raise UserError("picture_lost", field="dataset", reason=reason) from None
+            file = str(lost.values.get("file", ""))
+            raise UserError("picture_lost", field="dataset", file=file) from None
         found = merge(features)
         if not (self._types or self._places):
             return found
