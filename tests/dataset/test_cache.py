@@ -254,3 +254,13 @@ def test_nothing_to_train_is_a_sentence(cutoff: int, tmp_path: Path) -> None:
     with pytest.raises(UserError) as theirs:
         render_all(renderer(data), load_rows(data, 42).train)
     assert (ours.value.code, ours.value.values) == (theirs.value.code, theirs.value.values)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["pipe.jsonl", "/dev/zero"])
+def test_what_is_read_without_end_is_refused_before_its_fingerprint(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    info = load.DatasetInfo("endless", tmp_path / name)
+    with pytest.raises(UserError) as error:
+        cache.contents_key(cache.Origin(info, DataOptions()))
+    assert error.value.code == "file_special"

@@ -27,6 +27,7 @@ import numpy as np
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Conversation, Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
+from trainer.dataset.files import look_into
 from trainer.dataset.load import drawn_rows, limit_of, rows_of
 from trainer.dataset.mix import Places
 from trainer.dataset.render import Renderer
@@ -173,6 +174,8 @@ def contents_key(origin: Origin) -> str:
         for row in origin.rows():
             digest.update(repr(row).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+    # A pipe or a device would be read without end.
+    look_into(path)
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     try:
         for each in files:
