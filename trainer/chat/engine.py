@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trainer.chat.request import Chunk, Mode, Request
+from trainer.dataset.conversation import Media, MediaKind
 from trainer.errors import UserError
 from trainer.events import Note
 
@@ -31,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is loaded. `sides` are the names of the voices ("base", "tuned"); `context` counts tokens."""
+    """What is loaded. `sides` are the names of the voices ("base", "tuned"); `context` counts tokens.
+
+    `sees` says which kinds of media all sides take.
+    """
 
     model: str
     checkpoints: tuple[str, ...]
@@ -41,6 +45,7 @@ class Loaded:
     dtype: str
     context: int
     notes: tuple[Note, ...] = ()
+    sees: tuple[MediaKind, ...] = ()
 
 
 @dataclass
@@ -150,7 +155,7 @@ class ChatEngine:
         self, model: str, adapters: Sequence[str], mode: Mode, template: str, hub: str, trust: bool
     ) -> Loaded:
         self._warm_up()
-        from trainer.chat.sides import Loader, notes, plan
+        from trainer.chat.sides import Loader, notes, plan, seen_by
         from trainer.model.catalog import resolve
 
         # Mistakes in names must not cost the model that is loaded: it goes only then.
@@ -162,7 +167,7 @@ class ChatEngine:
         self._sides, self._loaded = sides, Loaded(
             model, tuple(adapters) if mode != "base" else (), mode, tuple(side.name for side in sides),
             loader.device.type, str(loader.dtype).removeprefix("torch."), min(side.context for side in sides),
-            tuple(notes(model, base, wanted.adapters)),
+            tuple(notes(model, base, wanted.adapters)), seen_by(sides),
         )  # fmt: skip
         return self._loaded
 
@@ -201,6 +206,18 @@ class ChatEngine:
             if chunk.done:
                 found[number][chunk.side] = chunk
         return found
+
+    def cost(self, media: Media) -> int:
+        """The tokens that a picture or video takes in a prompt of what is loaded.
+
+        Raises UserError when nothing is loaded, when a side reads only text, and for a file that cannot be used.
+        """
+        sides = self._sides
+        if not sides:
+            raise UserError("chat_empty")
+        from trainer.chat.seeing import cost
+
+        return max(cost(side.renderer, media) for side in sides)
 
     def _begin(self, requests: Sequence[Request]) -> _Ticket:
         """Waits for its turn and starts answering in a thread of its own."""

@@ -169,6 +169,9 @@ def _read_config(path: Path, trust: bool) -> PretrainedConfig:
 
 
 def _loader(config: PretrainedConfig, path: Path, trust: bool) -> Any:
+    # Some kinds (Llama 4, Qwen3.5) have a class for words alone beside the one that sees.
+    if is_vision(path) and config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return AutoModelForImageTextToText
     if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return AutoModelForCausalLM
     if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
