@@ -92,7 +92,7 @@ def refusal(unusable: Unusable) -> UserError:
     if code in ("no_eyes", "no_video"):
         return UserError(f"chat_{code}")
     if code == "media_marks":
-        return UserError("chat_media_words", kind=str(unusable.values["kind"]))
+        return UserError("chat_media_words")
     ending = code.removeprefix("image_").removeprefix("video_").removeprefix("media_")
     values: dict[str, Any] = {**unusable.values, "file": Path(str(unusable.values.get("file", ""))).name}
     code = f"chat_media_{ending}"
