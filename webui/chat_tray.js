@@ -12,6 +12,7 @@ const tell = (text) => {
 let waiting = [];
 let sending = false;
 let taken = [];
+let removed = false;
 const next = () => {
   if (sending || !waiting.length) return;
   const files = waiting.shift();
@@ -83,12 +84,28 @@ element.addEventListener('click', (event) => {
   const { act, id } = button.dataset;
   if (act === 'attach') return find('input[type=file]').click();
   button.setAttribute('aria-disabled', 'true');
+  removed = true;
   trigger('click', { act, id });
 });
 watch('value', () => {
   if (sending && taken.length === 0) done();
   tell('');
+  // The button that had the focus went with its picture.
+  if (removed) find('[data-act=attach]')?.focus();
+  removed = false;
 });
+
+// ---- a message is not sent without the files that are still on their way --------------------------------------------
+const hold = (event) => {
+  if (!sending) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  tell(say('wait'));
+};
+document.addEventListener('click', (event) => { if (event.target.closest('#say-chat-send')) hold(event); }, true);
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && !event.shiftKey && event.target.closest('#say-chat-message')) hold(event);
+}, true);
 
 window.tuneboardTray = {
   taken: () => {

@@ -100,6 +100,9 @@ def receive(tray: Tray, uploads: Uploads, chat: ChatEngine, page: str, paths: Se
                 raise
         except UserError as error:
             problems.append(error)
+        except OSError as error:  # a full disk, for one
+            reason = error.strerror or type(error).__name__
+            problems.append(UserError("chat_media_closed", file=path.name, reason=reason))
         finally:
             path.unlink(missing_ok=True)
     told = {error.text: error for error in problems}

@@ -32,7 +32,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A model that sees, and an adapter for it."""
     place = tmp_path_factory.mktemp("vision")
     base = write_vision_model(place / "tiny-vision")
-    return str(base), str(write_vision_adapter(place / "tuned", base, r".*language_model.*\.(q_proj|down_proj)"))
+    return str(base), str(
+        write_vision_adapter(place / "tuned", base, r".*language_model.*\.(q_proj|down_proj)")
+    )
 
 
 def choose(page: Any, model: str, adapter: str = "") -> None:
@@ -73,7 +75,9 @@ def wait_for(page: Any, selector: str, count: int) -> None:
 
 
 def is_painted(page: Any, selector: str) -> bool:
-    return "base64," in page.locator(selector).first.evaluate("(each) => getComputedStyle(each).backgroundImage")
+    return "base64," in page.locator(selector).first.evaluate(
+        "(each) => getComputedStyle(each).backgroundImage"
+    )
 
 
 def test_pictures_are_counted_sent_and_kept_in_the_history(
