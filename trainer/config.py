@@ -238,8 +238,6 @@ def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
             complain("max_steps", "streaming_without_steps")
         if data.max_samples is not None:
             complain("max_samples", "streaming_excludes", name="max_samples")
-        if data.packing:
-            complain("packing", "streaming_excludes", name="packing")
         if 0 < data.val_size < 1:
             complain("val_size", "streaming_share", value=data.val_size)
     for kind in ("image", "video"):

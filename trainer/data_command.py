@@ -110,7 +110,7 @@ def _is_file(path: Path, folder: Path) -> bool:
 
 def _check_file(path: Path, folder: Path, as_json: bool) -> int:
     staged = look_at(path, folder)
-    meter = Meter()
+    meter, shape = Meter(), None
     try:
         shape = sniff(staged, (), Limits())
         plan = Plan((), shape.mapping)
@@ -121,7 +121,7 @@ def _check_file(path: Path, folder: Path, as_json: bool) -> int:
         if as_json:
             _print_json({"ok": False, "dataset": staged.source, "broken": to_json(error)})
         else:
-            print(visible(str(error)))
+            print("\n".join([*(_shape_lines(staged, shape) if shape else ()), visible(str(error))]))
         return DEFECTIVE
     meter.close()
     ok = found.usable == found.rows and found.rows > 0

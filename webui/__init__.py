@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from trainer.jobs.workspace import Workspace
 from webui import theme
 from webui.i18n import say
+from webui.quiet import quiet
 from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
 from webui.tabs.data import DataDrawer
@@ -61,6 +62,6 @@ def launch(
         max_file_size=workspace.shelf.limits.file_bytes, enable_monitoring=False,
     )  # fmt: skip
     config = uvicorn.Config(
-        served, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S
+        quiet(served), host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S
     )
     uvicorn.Server(config).run()

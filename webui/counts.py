@@ -39,7 +39,11 @@ def _going_on(progress: Progress | None, lang: str) -> str:
 
 
 def _fact(fact: Fact, totals: Totals, lang: str) -> str:
-    values: Values = {"scripts": _scripts(totals, lang)} if fact.code == "seen_scripts" else fact.values
+    values: Values = {
+        name: count(value, lang) if isinstance(value, int) else value for name, value in fact.values.items()
+    }
+    if fact.code == "seen_scripts":
+        values = {"scripts": _scripts(totals, lang)}
     text, hint = say_sentence(fact.code, values, lang)
     kind = ' class="warns"' if fact.warns else ""
     return f"<li{kind}>{escape(text)}{f' <i>{escape(hint)}</i>' if hint else ''}</li>"

@@ -12,8 +12,9 @@ from trainer.dataset.ingest.samples import Sample, Turn
 from trainer.dataset.ingest.shape import Shape
 from trainer.dataset.ingest.unpack import Staged
 from trainer.dataset.media import thumbnail
-from webui.data_desk import Drawer
+from webui.data_defects import reason
 from webui.data_shelf import size
+from webui.data_state import Drawer
 from webui.i18n import say, say_error, say_sentence
 from webui.panel import button
 from webui.words import count
@@ -97,7 +98,7 @@ def _table(shape: Shape, plan: Plan, lang: str) -> str:
             f"<td>{_roles(name, role, lang)}<small>{escape(why)}</small></td></tr>"
         )
     return (
-        f'<table class="tb-table tb-columns"><thead class="tb-unseen"><tr><th scope="col">{_say("column", lang)}</th>'
+        f'<table class="tb-table tb-roles"><thead class="tb-unseen"><tr><th scope="col">{_say("column", lang)}</th>'
         f'<th scope="col">{_say("role_of", lang)}</th></tr></thead><tbody>{rows}</tbody></table>'
     )
 
@@ -146,9 +147,11 @@ def _sample(sample: Sample, lang: str) -> str:
     )
     wrong = ""
     if sample.problem is not None:
-        text, hint = say_sentence(sample.problem.code, sample.problem.shown, lang)
-        wrong = f'<p class="tb-problem">{escape(f"{text} {hint}".strip())}</p>'
-    turns = "".join(_turn(turn, lang) for turn in sample.turns)
+        hint = say_sentence(sample.problem.code, sample.problem.shown, lang).hint
+        wrong = f'<p class="tb-problem">{escape(f"{reason(sample.problem, lang)} {hint}".strip())}</p>'
+    turns = "".join(
+        _turn(turn, lang) for turn in sample.turns if turn.text or turn.thinking or turn.calls or turn.media
+    )
     if sample.rejected:
         turns += f'<div class="tb-turn tb-rejected"><b>{_say("speaker.rejected", lang)}</b><p dir="auto">{_text(sample.rejected)}</p></div>'
     return f'<article class="tb-sample"><h4>{place}</h4>{_pictures(sample.media)}{turns}{wrong}</article>'
@@ -184,14 +187,14 @@ def _pictures(media: tuple[Media, ...]) -> str:
 def _foot(plan: Plan, lang: str) -> str:
     problems = plan.mapping.problems() if plan.mapping.roles else ()
     if not plan.mapping.roles:
-        return f'<div class="tb-end"><div class="tb-acts">{button("discard", say("data.discard", lang), "")}</div></div>'
+        return f'<div class="tb-closing"><div class="tb-acts">{button("discard", say("data.discard", lang), "")}</div></div>'
     why = " ".join(say_error(problems[0], lang)) if problems else ""
     wrong = "".join(
         f'<div class="tb-problem" role="alert"><b>{escape(text)}</b><p>{escape(hint)}</p></div>'
         for text, hint in (say_error(each, lang) for each in problems)
     )
     return (
-        f'<div class="tb-end">{wrong}<div class="tb-acts">'
+        f'<div class="tb-closing">{wrong}<div class="tb-acts">'
         + button(
             "check",
             say("data.check", lang),

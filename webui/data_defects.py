@@ -9,8 +9,9 @@ from trainer.dataset.conversation import RowProblem
 from trainer.dataset.ingest.checking import Checked, Defect
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.repair import REPAIRS
-from webui.data_desk import DataDesk, Drawer, Work
+from webui.data_desk import DataDesk
 from webui.data_shelf import rows_said, size, trouble_html
+from webui.data_state import Drawer, Work
 from webui.i18n import say, say_sentence
 from webui.panel import button
 from webui.phrases import in_language
@@ -188,18 +189,18 @@ def _name(checked: Checked, drawer: Drawer, lang: str) -> str:
     bad = checked.rows - checked.usable
     if not checked.usable:
         return (
-            f'<div class="tb-end"><div class="tb-problem" role="alert"><b>{_say("nothing_usable", lang)}</b>'
+            f'<div class="tb-closing"><div class="tb-problem" role="alert"><b>{_say("nothing_usable", lang)}</b>'
             f'<p>{_say("nothing_usable_hint", lang)}</p></div><div class="tb-acts">{_back(lang)}</div></div>'
         )
     key = "replace" if drawer.replacing else "register"
-    label = _say(key, lang, rows=count(checked.usable, lang))
+    label = _say(key, lang, rows=rows_said(checked.usable, lang))
     fixed = " readonly" if drawer.replacing else ""
     refused = drawer.trouble if drawer.trouble is not None and drawer.trouble.field == "name" else None
     wrong = ' aria-invalid="true"' if refused else ""
     told = trouble_html(refused, lang) if refused else ""
     left_out = _say("left_out", lang, rows=count(bad, lang)) + " " if bad else ""
     return (
-        f'<form class="tb-end tb-name-form" data-act="register" data-id="">{told}<label>{_say("name", lang)}'
+        f'<form class="tb-closing tb-name-form" data-act="register" data-id="">{told}<label>{_say("name", lang)}'
         f'<input class="tb-input" value="{escape(drawer.name)}" maxlength="100" autocomplete="off" spellcheck="false"{fixed}{wrong}></label>'
         f'<div class="tb-acts"><button type="submit" class="tb-button tb-primary">{label}</button>{_back(lang)}'
         f"<span>{left_out}{_say('original_kept', lang)}</span></div></form>"

@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from trainer.dataset.conversation import RowProblem
 from trainer.dataset.files import Broken, read_items
@@ -19,59 +18,17 @@ from trainer.dataset.ingest.checking import Checked
 from trainer.dataset.ingest.mapping import ROLES, TAGS
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.register import Registered
-from trainer.dataset.ingest.repair import REPAIRS, repairs_for
+from trainer.dataset.ingest.repair import REPAIRS
 from trainer.dataset.ingest.samples import Sample
-from trainer.dataset.ingest.shape import Shape
-from trainer.dataset.ingest.task import Progress, Task
+from trainer.dataset.ingest.task import Task
 from trainer.dataset.ingest.unpack import Staged
 from trainer.errors import UserError, problems_of
 from trainer.jobs.shelf import Shelf
+from webui.data_state import Drawer, Press, Work
 
-Step = Literal["shelf", "columns", "rows"]
 SAMPLES = 3
 # Uploads that a page can come back to after a reload; those of many people at once are far fewer.
 MOST_KEPT = 200
-
-
-class Press(NamedTuple):
-    """What was pressed, on which thing, and what was chosen or typed there. All of it comes from a page."""
-
-    act: str
-    id: str = ""
-    value: str = ""
-
-
-@dataclass(frozen=True)
-class Drawer:
-    """What one page shows of the drawer. With a `token` a dropped file is in hand, else the list of datasets is shown.
-
-    `replacing` is the dataset that the file in hand was the original of, `kind` and `page` the defects that are shown in
-    full, `asking` and `renaming` the dataset in question, `registered` what has just become a dataset.
-    """
-
-    token: str = ""
-    step: Step = "shelf"
-    plan: Plan | None = None
-    shape: Shape | None = None
-    samples: tuple[Sample, ...] = ()
-    name: str = ""
-    replacing: str = ""
-    kind: str = ""
-    page: int = 1
-    asking: str = ""
-    renaming: str = ""
-    registered: Registered | None = None
-    lost: bool = False
-    trouble: UserError | None = None
-    acts: int = 0
-
-
-class Work(NamedTuple):
-    """What is being done with the file in hand, how far it is, and the seconds it has taken."""
-
-    what: Literal["check", "register"]
-    progress: Progress
-    seconds: float
 
 
 class DataDesk:
@@ -90,6 +47,8 @@ class DataDesk:
 
     def receive(self, drawer: Drawer, paths: Sequence[Path]) -> Drawer:
         """Takes in what was dropped: one table or archive, with or without pictures beside it."""
+        # Two answers that say the same differ in `acts`: the page must see that there is one.
+        drawer = replace(drawer, acts=drawer.acts + 1, trouble=None, lost=False, registered=None)
         return self._try(drawer, lambda: self._received(drawer, paths))
 
     def _received(self, drawer: Drawer, paths: Sequence[Path]) -> Drawer:
@@ -263,12 +222,11 @@ class DataDesk:
         return replace(drawer, step="columns", kind="", page=1)
 
     def _repair(self, drawer: Drawer, press: Press, before: Drawer) -> Drawer:
-        """One repair for all rows with a kind of defect (`id`), in place of another one for the same kind."""
+        """One more repair: rows that an earlier one mends are left to that, so that none has to be taken back for it."""
         plan = _plan(drawer)
         if press.value not in REPAIRS:
             return drawer
-        others = repairs_for(press.id)
-        kept = tuple(each for each in plan.repairs if each not in others and each != press.value)
+        kept = tuple(each for each in plan.repairs if each != press.value)
         return self._checking(drawer, replace(plan, repairs=(*kept, press.value)))
 
     def _keep_out(self, drawer: Drawer, press: Press, before: Drawer) -> Drawer:

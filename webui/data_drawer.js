@@ -62,7 +62,7 @@ const unsent = (text) => {
   if (place) place.textContent = text;
 };
 const send = (files) => {
-  if (!files.length || request || !find('.tb-drop')) return;
+  if (!files.length || element.dataset.sending === 'yes' || !find('.tb-drop')) return;
   unsent('');
   const limit = Number(aside().dataset.limit);
   const large = files.find((file) => file.size > limit);
@@ -151,6 +151,7 @@ watch('value', () => {
   registered = made;
 });
 let slow = 0;
+element.addEventListener('click', () => { slow = 0; });
 setInterval(() => {
   const poll = aside()?.dataset.poll;
   if (poll === 'fast') return trigger('load', {});

@@ -6,8 +6,9 @@ from html import escape
 
 from webui.data_columns import columns_html
 from webui.data_defects import rows_html
-from webui.data_desk import DataDesk, Drawer
+from webui.data_desk import DataDesk
 from webui.data_shelf import shelf_html, trouble_html
+from webui.data_state import Drawer
 from webui.i18n import say, tagged
 from webui.panel import button
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from trainer.dataset.ingest.archive import MEDIA, TABLES
+from trainer.dataset.ingest.cupboard import STAGING
 from trainer.dataset.ingest.register import Registered
-from trainer.errors import UserError
+from trainer.errors import UserError, Values
 from trainer.jobs.shelf import Shelved
-from webui.data_desk import DataDesk, Drawer
-from webui.i18n import say, say_error, say_sentence
+from webui.data_desk import DataDesk
+from webui.data_state import Drawer
+from webui.i18n import say, say_sentence
 from webui.panel import button
 from webui.words import count, memory
 
@@ -26,7 +29,11 @@ def rows_said(rows: int, lang: str) -> str:
 
 def trouble_html(error: UserError, lang: str) -> str:
     """A refusal with the way out of it."""
-    text, hint = say_error(error, lang)
+    values: Values = dict(error.values)
+    if STAGING in Path(str(values.get("path", ""))).parts:
+        # Where an upload lies for a day is nobody's business.
+        values["path"] = Path(str(values["path"])).name
+    text, hint = say_sentence(error.code, values, lang)
     return f'<div class="tb-problem" role="alert"><b>{escape(text)}</b><p>{escape(hint)}</p></div>'
 
 
@@ -67,7 +74,7 @@ def _drop(desk: DataDesk, lang: str) -> str:
 def _made(made: Registered | None, lang: str) -> str:
     if made is None:
         return ""
-    facts = [say("data.made", lang, name=made.name, rows=count(made.rows, lang))]
+    facts = [say("data.made", lang, name=made.name, rows=rows_said(made.rows, lang))]
     if made.dropped:
         facts.append(say("data.made_dropped", lang, rows=count(made.dropped, lang)))
     if made.repaired:

@@ -78,9 +78,10 @@ def _numbers(story: Story, lang: str) -> str:
             whole=count(started.parameters, lang),
             share=f"{share:.3g}",
         )
-        rows = say(
-            "live.rows", lang, rows=count(started.rows, lang), tokens=count(started.trained_tokens, lang)
-        )
+        # Nobody knows how many rows a stream has.
+        if started.rows:
+            tokens = count(started.trained_tokens, lang)
+            rows = say("live.rows", lang, rows=count(started.rows, lang), tokens=tokens)
     facts += [("number.device", device), ("number.parameters", trained), ("number.rows", rows)]
     cells = "".join(f"<div><dt>{text(key, lang)}</dt><dd>{escape(value)}</dd></div>" for key, value in facts)
     return f'<dl class="tb-numbers">{cells}</dl>'

@@ -11,6 +11,7 @@ from trainer.errors import UserError
 from trainer.events import Note
 from trainer.options import options
 from webui import form
+from webui.data_shelf import rows_said
 from webui.i18n import say, say_error, say_sentence
 from webui.outlook import Look
 from webui.words import clock, count
@@ -107,7 +108,7 @@ def outlook(values: Mapping[str, Any], look: Look, lang: str) -> str:
     )
     parts = []
     if look.rows is not None:
-        parts.append(say("train.outlook.rows", lang, rows=count(look.rows, lang)))
+        parts.append(rows_said(look.rows, lang))
     if look.steps is not None:
         parts.append(say("train.outlook.steps", lang, steps=count(look.steps, lang)))
     if look.seconds is not None:
@@ -122,7 +123,7 @@ def facts(look: Look, lang: str) -> str:
         return f'<span class="wrong">{escape(text)} <i>{escape(hint)}</i></span>'
     if look.rows is None:
         return ""
-    said = [say("train.outlook.rows", lang, rows=count(look.rows, lang))]
+    said = [rows_said(look.rows, lang)]
     if look.unusable:
         said.append(say("train.unusable", lang, count=count(look.unusable, lang)))
     return escape(" · ".join(said))

@@ -18,8 +18,8 @@ from trainer.errors import Values, sentences
 LOCALES = Path(__file__).parent / "locales"
 # The values that may be phrases. All others are names and numbers of the person's own.
 FIELDS = ("reason", "reasons", "way", "found", "allowed", "what")
-# Several reasons follow one another, each a sentence on a row: "questions, row 3: ..."
-_BETWEEN = re.compile(r"(?<=\.) (?=\S+, row \d+: )")
+# Several reasons follow one another, each a sentence on a row: "questions, row 3: ...", "questions (a.csv), row 3: ..."
+_BETWEEN = re.compile(r"(?<=\.) (?=\S+(?: \([^()]*\))?, row \d+: )")
 _PLACE = re.compile(r"\{(\w+)(?:!r)?\}")
 
 
@@ -57,7 +57,7 @@ def _known(lang: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]
     """Phrases without places, and patterns with what they become."""
     words, errors = (_read(lang, name) for name in ("words", "errors"))
     rows = {
-        sentence.text: errors[code]["text"]
+        _unescaped(sentence.text): _unescaped(errors[code]["text"])
         for code, sentence in sentences().items()
         if code.startswith("row_") and code in errors
     }
@@ -66,6 +66,11 @@ def _known(lang: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]
     filled = {english: own for english, own in (words | rows).items() if english not in plain}
     longest = sorted(filled, key=lambda english: -len(_PLACE.sub("", english)))
     return plain, [(_pattern(english), filled[english]) for english in longest]
+
+
+def _unescaped(sentence: str) -> str:
+    """Braces that belong to the sentence itself, as they look once its places are filled in."""
+    return sentence.replace("{{", "{").replace("}}", "}")
 
 
 def _pattern(english: str) -> re.Pattern[str]:

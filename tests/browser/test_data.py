@@ -44,7 +44,7 @@ def support_csv() -> str:
 
 def open_drawer(page: Any) -> None:
     page.click("#say-data-open")
-    page.wait_for_selector("#data [data-open='yes'] .tb-drop, #data [data-open='yes'] [data-act='discard']")
+    page.wait_for_selector("#data [data-open='yes'] .tb-data[data-acts]:not([data-acts='0']) .tb-drop")
 
 
 def bring(page: Any, path: Path) -> None:
@@ -86,7 +86,7 @@ def delete(page: Any, name: str) -> None:
 def test_from_a_dropped_table_to_a_run_and_back(open_page: Open, server: Server) -> None:
     page = open_page()
     page.click("#say-data-bring")
-    page.wait_for_selector("#data [data-open='yes'] .tb-drop")
+    page.wait_for_selector("#data [data-open='yes'] .tb-data[data-acts]:not([data-acts='0']) .tb-drop")
     assert "2 GiB" in page.inner_text("#data .tb-drop") and "20,000" in page.inner_text("#data .tb-drop")
     page.evaluate(DROP, ["support.csv", support_csv()])
     page.wait_for_selector("#data [data-step='columns'] .tb-sample")
@@ -182,6 +182,10 @@ def test_what_is_refused_says_so_and_leaves_nothing(open_page: Open, server: Ser
     page.set_input_files("#data .tb-drop input[type=file]", bad)
     page.wait_for_selector("#data .tb-told [role='alert']")
     assert not (server.workspace.parent / "outside.jsonl").exists()
+    # The same again: the zone comes back although the answer says nothing new.
+    acts = page.get_attribute("#data .tb-data", "data-acts")
+    page.set_input_files("#data .tb-drop input[type=file]", bad)
+    page.wait_for_selector(f"#data .tb-data:not([data-acts='{acts}']) .tb-drop")
     assert page.locator("#data .tb-drop").is_visible()
     # A token that nobody has: the drawer says what became of the file, and forgets it.
     page.evaluate("localStorage.setItem('tuneboard.data', '../../etc')")

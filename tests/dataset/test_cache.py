@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from tests.dataset.tokenizers import own, tokenizer
@@ -162,6 +164,28 @@ def test_a_broken_file_is_rendered_anew(name: str, tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "cache").iterdir()] == [kept.name]
 
 
+def test_of_a_hubs_dataset_nothing_is_rendered_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hub"))
+    repo = tmp_path / "data" / "repo"
+    repo.mkdir(parents=True)
+    rows_file = repo / "train.jsonl"
+    rows_file.write_text("\n".join(map(json.dumps, rows("a", 4))), encoding="utf-8")
+    (tmp_path / "data" / "dataset_info.json").write_text('{"mine": {"hf_hub_url": "repo"}}', encoding="utf-8")
+    data = DataOptions(dataset=("mine",), dataset_dir=str(tmp_path / "data"), cutoff_len=24)
+    datasets.disable_progress_bars()
+    found = gather(renderer(data), data, 42, folder=tmp_path / "cache")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("rendered again")
+
+    monkeypatch.setattr(Renderer, "render_many", refuse)
+    assert same(gather(renderer(data), data, 42, folder=tmp_path / "cache"), found)
+    rows_file.write_text("\n".join(map(json.dumps, rows("b", 4))), encoding="utf-8")
+    with pytest.raises(AssertionError, match="rendered again"):
+        gather(renderer(data), data, 42, folder=tmp_path / "cache")
+    datasets.enable_progress_bars()
+
+
 def test_a_folder_that_cannot_be_made_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     data = write(tmp_path / "data", a=rows("a", 4))
@@ -183,7 +207,11 @@ def test_the_oldest_are_removed(tmp_path: Path) -> None:
         gather(renderer(changed), changed, 42, folder=tmp_path / "cache")
         (newest,) = [each for each in (tmp_path / "cache").iterdir() if each.stat().st_mtime > 1000]
         os.utime(newest, (number, number))
+    for name, used in (("killed.part", 5), ("busy.part", time.time())):
+        (tmp_path / "cache" / name).mkdir()
+        os.utime(tmp_path / "cache" / name, (used, used))
     cache.prune(tmp_path / "cache", kept_bytes=0)
+    (tmp_path / "cache" / "busy.part").rmdir()
     assert [each.name for each in (tmp_path / "cache").iterdir()] == [newest.name]
 
 

@@ -322,6 +322,17 @@ def test_repeated_rows_words_and_languages_are_counted(tmp_path: Path) -> None:
     assert "\n".join(lines(totals)) and json.dumps(to_json(totals))
 
 
+def test_thoughts_that_the_template_takes_out_are_counted(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "What is 1 + 1?", "output": "<think>\nEasy.\n</think>\n\nTwo, of course."},
+        {"instruction": "And 1 + 2?", "output": "Three, of course."},
+    ]
+    for template, lost in (("deepseek_r1_distill", 1), ("qwen3", 0)):
+        totals = count(tokenizer(tk.published(template)), write(tmp_path, rows))
+        assert totals.forgotten == lost
+        assert [fact.warns for fact in facts(totals) if fact.code == "seen_forgotten"] == [True] * lost
+
+
 def test_a_sample_says_that_it_is_one(options: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, config = tokenizer(tk.own("chatml")), RunConfig(data=options).with_values(val_size=0.25)
     whole = count(tokens, config)

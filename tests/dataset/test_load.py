@@ -199,6 +199,19 @@ def test_a_dataset_for_evaluation(tmp_path: Path) -> None:
     assert [(each.dataset, each.number) for each in rows.problems] == [("b", 1)]
 
 
+def test_what_a_person_should_know_of_the_data(tmp_path: Path) -> None:
+    pair = {"instruction": "a", "chosen": "b", "rejected": "c"}
+    columns = {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"}
+    options = folder(tmp_path, a=numbered(2), b=({"ranking": True, "columns": columns}, [pair]))
+    (tmp_path / "a.json").write_bytes(json.dumps(numbered(2)[1]).encode("utf-16"))
+    rows = load_rows(options, 42)
+    assert [(note.code, note.text) for note in rows.notes] == [
+        ("data_pairs", "b: of each pair of answers only the chosen one is trained."),
+        ("data_encoding", "a is read as UTF-16 LE."),
+    ]
+    assert [said(row.conversation)[-1] for row in rows.train] == ["a1", "a2", "b"]
+
+
 def test_the_folder_is_found_from_here_then_in_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

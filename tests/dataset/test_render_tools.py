@@ -23,18 +23,6 @@ from trainer.paths import MODELS
 steady = settings(deadline=None, derandomize=True, max_examples=40)
 few = settings(deadline=None, derandomize=True, max_examples=20)
 
-# The facts of Mistral's format in words of our own: no system turn, calls and results with ids of nine characters.
-MISTRAL_LIKE = (
-    "{{ bos_token }}{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}{% for m in messages %}"
-    "{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]"
-    "{% elif m.role == 'tool' %}{% if (m.tool_call_id or '') | length != 9 %}{{ raise_exception('ids have 9 characters') }}"
-    "{% endif %}[TOOL_RESULTS]{{ {'content': m.content, 'call_id': m.tool_call_id} | tojson }}[/TOOL_RESULTS]"
-    "{% elif m.role == 'assistant' %}{{ m.content }}{% if m.tool_calls %}[TOOL_CALLS][{% for c in m.tool_calls %}"
-    "{% if (c.id or '') | length != 9 %}{{ raise_exception('ids have 9 characters') }}{% endif %}"
-    "{{ {'name': c.function.name, 'arguments': c.function.arguments, 'id': c.id} | tojson }}"
-    "{% if not loop.last %}, {% endif %}{% endfor %}]{% endif %}{{ eos_token }}"
-    "{% else %}{{ raise_exception('only user, assistant and tool roles are supported') }}{% endif %}{% endfor %}"
-)
 CHATML = r"<\|im_start\|>assistant\n(.*?<\|im_end\|>)"
 LLAMA = r"<\|start_header_id\|>assistant<\|end_header_id\|>\n\n(.*?<\|eot_id\|>)"
 
@@ -155,7 +143,7 @@ def test_what_is_trained_of_calls(conversation: Conversation) -> None:
 
 
 def test_mistrals_ids_and_its_missing_system_turn() -> None:
-    tokens, renderer = made(MISTRAL_LIKE)
+    tokens, renderer = made(tk.MISTRAL_LIKE)
     conversation = Conversation(
         (
             message("user", "Hi"),
@@ -316,7 +304,7 @@ def test_a_template_that_takes_out_every_thought_says_so() -> None:
 # System prompts
 
 
-@pytest.mark.parametrize("template", [tk.GEMMA_LIKE, MISTRAL_LIKE, tk.published("gemma")])
+@pytest.mark.parametrize("template", [tk.GEMMA_LIKE, tk.MISTRAL_LIKE, tk.published("gemma")])
 def test_a_system_prompt_without_a_turn_of_its_own_opens_the_first_question(template: str) -> None:
     _, renderer = made(template)
     assert renderer.folds_system

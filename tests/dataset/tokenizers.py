@@ -30,6 +30,18 @@ GEMMA_LIKE = (
     "<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
+# The facts of Mistral's format in words of our own: no system turn, calls and results with ids of nine characters.
+MISTRAL_LIKE = (
+    "{{ bos_token }}{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}{% for m in messages %}"
+    "{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]"
+    "{% elif m.role == 'tool' %}{% if (m.tool_call_id or '') | length != 9 %}{{ raise_exception('ids have 9 characters') }}"
+    "{% endif %}[TOOL_RESULTS]{{ {'content': m.content, 'call_id': m.tool_call_id} | tojson }}[/TOOL_RESULTS]"
+    "{% elif m.role == 'assistant' %}{{ m.content }}{% if m.tool_calls %}[TOOL_CALLS][{% for c in m.tool_calls %}"
+    "{% if (c.id or '') | length != 9 %}{{ raise_exception('ids have 9 characters') }}{% endif %}"
+    "{{ {'name': c.function.name, 'arguments': c.function.arguments, 'id': c.id} | tojson }}"
+    "{% if not loop.last %}, {% endif %}{% endfor %}]{% endif %}{{ eos_token }}"
+    "{% else %}{{ raise_exception('only user, assistant and tool roles are supported') }}{% endif %}{% endfor %}"
+)
 # Ends an answer with nothing but the next question, and takes the thoughts out of all answers but the last.
 FORGETFUL = (
     "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}"

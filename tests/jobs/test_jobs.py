@@ -67,7 +67,7 @@ def test_proposed_names_never_collide_and_typed_ones_are_refused(jobs: Jobs) -> 
     jobs.submit(config("mine"))
     with pytest.raises(UserError) as caught:
         jobs.submit(config("mine"))
-    assert caught.value.code in ("folder_in_use", "run_waits")
+    assert caught.value.code in ("folder_in_use", "run_waits", "run_is_on")
     assert caught.value.field == "output_dir" and caught.value.hint
 
 

@@ -53,6 +53,19 @@ def test_a_stream_trains_and_goes_on_where_it_was_stopped(
     assert len(rendered) <= 6 * (9 - run.end.step) + 12
 
 
+def test_a_packed_stream_goes_on_where_it_was_stopped(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.train.flow.PACKED", 7)
+    options = {**STREAM, "packing": True, "cutoff_len": 64}
+    straight = tiny.train(configure("straight", **options))
+    run = tiny.train(configure(**options), stop=_after(5))
+    resumed = tiny.train(configure(resume_from_checkpoint="true", **options))
+    after = {step: loss for step, loss in straight.losses.items() if step > run.end.step}
+    assert resumed.losses == pytest.approx(after, rel=1e-6)
+    assert straight.losses != tiny.train(configure("apart", **{**options, "packing": False})).losses
+
+
 def test_a_stream_holds_rows_back_and_tells_of_bad_ones(configure: Configure, tmp_path: Path) -> None:
     rows = [*tiny.rows(11), {"instruction": "red", "output": ""}]
     (tmp_path / "bad.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

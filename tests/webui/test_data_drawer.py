@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,12 @@ from tests.webui.test_panel import EVIL, Elements
 from trainer.dataset.ingest.task import Progress
 from trainer.jobs.workspace import Workspace
 from webui.data_defects import reason
-from webui.data_desk import DataDesk, Drawer, Press, Work
+from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
 from webui.data_shelf import rows_said, size
+from webui.data_state import Drawer, Press, Work
 from webui.i18n import LANGUAGES, say
-from webui.tabs.data import _renamed
+from webui.tabs.data import DOWNLOADS, KEPT_S, _renamed, served, sweep
 
 PATIENCE_S = 120.0
 
@@ -129,6 +132,8 @@ def test_what_is_not_whole_is_said_and_cannot_be_checked(desk: DataDesk, tmp_pat
     broken.write_bytes(b"PK\x03\x04 nothing of the kind")
     refused = desk.receive(Drawer(), [broken])
     assert refused.trouble is not None and 'role="alert"' in drawer_html(desk, refused, "en")
+    again = desk.receive(refused, [broken])
+    assert drawer_html(desk, again, "en") != drawer_html(desk, refused, "en")
 
 
 def test_a_repair_is_for_all_rows_of_its_kind_and_can_be_taken_back(desk: DataDesk, tmp_path: Path) -> None:
@@ -151,6 +156,37 @@ def test_a_repair_is_for_all_rows_of_its_kind_and_can_be_taken_back(desk: DataDe
     back = act(desk, mended, "keep_out", value="merge_turns")
     assert back.plan is not None and "merge_turns" not in back.plan.repairs
     assert act(desk, back, "repair", defect.problem.code, "rm -rf").plan == back.plan
+
+
+def test_repairs_for_one_kind_of_defect_go_together(desk: DataDesk, tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    ask, answer = {"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Yes."}
+    late = {"role": "system", "content": "Be brief."}
+    rows = [[ask, answer, answer], [ask, answer, late, ask, answer], [ask, answer, ask]]
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows * 2), encoding="utf-8")
+    drawer = checked(desk, desk.receive(Drawer(), [path]))
+    repairs = ("trailing_question", "merge_turns", "fold_system")
+    for place, name in enumerate(repairs):
+        found = desk.checked(drawer)
+        assert found is not None and found.usable == 2 * place
+        drawer = act(desk, drawer, "repair", found.defects[0].problem.code, name)
+        desk.shelf.checking(drawer.token).wait(PATIENCE_S)  # type: ignore[union-attr]
+    found = desk.checked(drawer)
+    assert found is not None and found.usable == 6 and found.repaired == dict.fromkeys(repairs, 2)
+
+
+def test_what_is_shown_of_a_file_is_what_is_in_it(desk: DataDesk, tmp_path: Path) -> None:
+    """No empty question before plain text, and no word on where the server keeps an upload."""
+    text = tmp_path / "story.txt"
+    text.write_text("Once there was a squirrel.\n", encoding="utf-8")
+    html = drawer_html(desk, desk.receive(Drawer(), [text]), "en")
+    assert "tb-turn tb-assistant" in html and "tb-turn tb-user" not in html
+    binary = tmp_path / "program.json"
+    binary.write_bytes(b"MZ\x90\xff" + bytes(range(128, 256)) * 9)
+    refused = desk.receive(Drawer(), [binary])
+    assert refused.trouble is not None
+    html = drawer_html(desk, refused, "en")
+    assert "program.json" in html and str(desk.shelf.folder) not in html and ".staging" not in html
 
 
 def test_the_shelf_asks_before_it_deletes_and_refuses_while_a_run_needs_it(
@@ -256,6 +292,25 @@ def test_small_words() -> None:
     ]
     assert rows_said(1, "en") == "1 row" and rows_said(4102, "en") == "4,102 rows"
     assert _renamed(["a", "b"], "a", "c") == ["c", "b"] and _renamed(["a", "b"], "a", "") == ["b"]
+
+
+def test_what_is_handed_out_has_its_name_and_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    given = tmp_path / "数据.csv"
+    given.write_text("a,b\n", encoding="utf-8")
+    path = Path(served(given))
+    assert path.read_bytes() == given.read_bytes() and path.name == given.name
+    assert path.is_relative_to(tmp_path / "gradio" / DOWNLOADS)
+    part = tmp_path / "gradio" / "tmp_part"
+    new = tmp_path / "gradio" / "tmp_new"
+    for each in (part, new):
+        each.write_bytes(b"half of a file")
+    for each in (part, path.parent):
+        os.utime(each, (time.time() - 2 * KEPT_S,) * 2)
+    sweep()
+    assert not part.exists() and not path.exists() and new.exists() and given.exists()
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -82,6 +82,20 @@ def test_nothing_is_fetched_from_elsewhere(page: gr.Blocks) -> None:
     assert "fonts.googleapis" not in made._get_theme_css()
 
 
+def test_no_part_of_the_page_styles_another_by_accident() -> None:
+    """A class that begins a rule belongs to one stylesheet, except for what parts share on purpose."""
+    owners: dict[str, set[str]] = {}
+    for path in theme.STYLES:
+        text = re.sub(r"/\*.*?\*/", "", Path(path).read_text(encoding="utf-8"), flags=re.DOTALL)
+        for selectors in re.findall(r"([^{}]+)\{", text):
+            for selector in selectors.split(","):
+                first = selector.split()[0] if selector.split() else ""
+                for name in re.findall(r"\.(tb-[\w-]+)", first):
+                    owners.setdefault(name, set()).add(Path(path).name)
+    shared = {name for name, files in owners.items() if len(files) > 1}
+    assert owners and shared <= {"tb-talk", "tb-drawer", "tb-input"}, shared
+
+
 def test_the_script_cannot_be_ended_by_a_text() -> None:
     assert theme.head().count("</script") == 1
 

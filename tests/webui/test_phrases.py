@@ -12,6 +12,7 @@ import pytest
 from trainer import compat
 from trainer.dataset.conversation import RowProblem
 from trainer.dataset.fields import KINDS
+from trainer.errors import sentences
 from trainer.paths import REPOSITORY
 from webui.i18n import LANGUAGES, LOCALES, say_sentence
 from webui.phrases import FIELDS, phrase
@@ -78,6 +79,21 @@ def test_sentences_within_a_sentence() -> None:
     said = say_sentence("data_no_rows", {"names": "my_rows", "count": 2, "reasons": reasons}, "zh").text
     assert "my_rows 第 3 条：output 是 列表；它必须是 文字。" in said
     assert "my_rows 第 7 条：messages[0] 来自 'bot'；已知的角色有 user, assistant。" in said
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+@pytest.mark.parametrize("file", ["", "part 1.csv"])
+def test_every_sentence_on_a_row_is_known_within_another(lang: str, file: str) -> None:
+    codes = [code for code in sentences() if code.startswith("row_")]
+    for code in codes:
+        names = {name for part in sentences()[code] for _, name, _, _ in Formatter().parse(part) if name}
+        values: dict[str, str | int | float] = {
+            name: "x" for name in names if name not in ("dataset", "number")
+        }
+        texts = [RowProblem("my_rows", number, code, values, file).text for number in (3, 12)]
+        said = phrase(" ".join(texts), lang)
+        assert not any(text in said for text in texts), code
+        assert "row 12: " not in said, code
 
 
 @pytest.mark.parametrize("text", ["CUDA error: unknown", "", "row 3: {x}", "a" * 10_000])

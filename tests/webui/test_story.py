@@ -133,3 +133,17 @@ def test_answers_are_grouped_by_prompt_in_the_order_of_asking() -> None:
         "b": [0, 20],
         "a": [0, 20],
     }
+
+
+def test_each_dataset_has_a_line_of_its_own() -> None:
+    """In whatever portions the evaluations come."""
+    events = [
+        Evaluated(
+            step=at, epoch=0.1, loss=1.0, parts={"a": at / 10, "b": 2.0, **({"c": 3.0} if at > 5 else {})}
+        )
+        for at in (5, 10)
+    ]
+    story = told(told(Story(), events[:1]), events[1:])
+    assert story == told(Story(), events)
+    lines = {name: [(point.x, point.y) for point in points] for name, points in story.parts}
+    assert lines == {"a": [(5, 0.5), (10, 1.0)], "b": [(5, 2.0), (10, 2.0)], "c": [(10, 3.0)]}

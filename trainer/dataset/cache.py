@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from array import array
 from collections import deque
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ from trainer.options import DataOptions
 
 KEPT_BYTES = 20 * 1024**3
 KEPT_FOLDERS = 200
+# Nobody is still rendering into a folder of this age.
+STALE_S = 3 * 24 * 3600
 PLACES, PROBLEMS = "places.bin", "problems.json"
 # What else turns rows into tokens.
 LIBRARIES = ("tokenizers", "transformers", "jinja2")
@@ -86,15 +89,14 @@ def rendered_source(renderer: Renderer, origin: Origin, folder: Path | None = No
     with pictures or videos.
     """
     folder = folder or default_folder()
-    key = _key(renderer, origin)
-    path = folder / key if key else None
-    if path is not None and not origin.data.overwrite_cache:
+    path = folder / _key(renderer, origin)
+    if not origin.data.overwrite_cache:
         try:
             return _read(path)
         except _BROKEN:
             pass
-    part = _part_folder(folder) if path is not None else None
-    if part is None or path is None:
+    part = _part_folder(folder)
+    if part is None:
         return _render(renderer, origin, Builder())
     try:
         return _keep(_render(renderer, origin, Builder(part)), part, path)
@@ -154,19 +156,27 @@ def without_media(row: Row) -> Row:
     return row
 
 
-def contents_key(info: DatasetInfo) -> str:
-    """A fingerprint of the bytes of a dataset's files and of their names; empty for one that is no local file."""
-    path = info.path
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+def contents_key(origin: Origin) -> str:
+    """A fingerprint of the bytes of a dataset's files and of their names.
+
+    The files of a hub's dataset are not ours to look at: its rows are read instead.
+    """
     digest = hashlib.sha256()
+    path = origin.info.path
+    if origin.info.hub:
+        for row in origin.rows():
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     try:
         for each in files:
             name = each.relative_to(path).as_posix() if path.is_dir() else path.name
             digest.update(f"{len(name)} {name}".encode("utf-8", "surrogatepass"))
             with each.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-    except OSError:
-        return ""
+    except OSError as error:
+        reason = str(error.strerror)
+        raise UserError("file_unreadable", field="dataset", path=str(path), reason=reason) from None
     return digest.hexdigest()
 
 
@@ -182,16 +192,21 @@ def code_key() -> str:
 
 
 def _key(renderer: Renderer, origin: Origin) -> str:
-    """The name under which the rows are kept; empty for a dataset whose contents nobody can vouch for (a hub's)."""
+    """The name under which the rows are kept."""
     info, data = origin.info, origin.data
-    contents = "" if info.hub else contents_key(info)
-    if not contents:
-        return ""
     # Of a dataset from which rows are drawn, the draw decides what is rendered; of another the seed changes nothing.
     drawn = () if info.num_samples is None else (origin.seed, data.max_samples)
     entry = replace(info, path=Path())
     names = Reading.of(data).names
-    facts = (contents, entry, names, limit_of(info, data), drawn, renderer.fingerprint, code_key())
+    facts = (
+        contents_key(origin),
+        entry,
+        names,
+        limit_of(info, data),
+        drawn,
+        renderer.fingerprint,
+        code_key(),
+    )
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -230,7 +245,10 @@ def _read(path: Path) -> Source:
 
 
 def prune(folder: Path, kept_bytes: int = KEPT_BYTES) -> None:
-    """Removes the rows that were not used for the longest time, beyond so many folders or bytes."""
+    """Removes the rows that were not used for the longest time, beyond so many folders or bytes, and what a kill left."""
+    for part in folder.glob("*.part"):
+        if time.time() - _used_at(part) > STALE_S:
+            shutil.rmtree(part, ignore_errors=True)
     used = sorted((each for each in folder.iterdir() if _is_kept(each)), key=_used_at, reverse=True)
     left = kept_bytes
     for place, each in enumerate(used):

@@ -99,8 +99,16 @@ class Aligned:
         found = self._encoding.char_to_token(end) if end < self._size else None
         if found is None:
             return bisect_left(self.offsets, end, key=_start) if end < self._size else len(self.ids)
-        begins: int = self._encoding.token_to_chars(found)[0]
-        return int(found + (begins < end))
+        if self._begins(found) < end:
+            return int(found) + 1
+        # Blanks that a tokenizer does not count are tokens without a character, before the one that is found.
+        while found and self._begins(found - 1) >= end:
+            found -= 1
+        return int(found)
+
+    def _begins(self, token: int) -> int:
+        begins: int = self._encoding.token_to_chars(token)[0]
+        return begins
 
 
 class Opening(NamedTuple):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 1_000
 # What is true of a row, one bit each.
-CUT, ANSWER_CUT, WHOLE, ENDLESS, SHORT, FOLDED = (1 << place for place in range(6))
+CUT, ANSWER_CUT, WHOLE, ENDLESS, SHORT, FOLDED, FORGOTTEN = (1 << place for place in range(7))
 
 
 class Ledger:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.dataset.conversation import Conversation, Row, message
-from trainer.dataset.ledger import ANSWER_CUT, ENDLESS, FOLDED
+from trainer.dataset.ledger import ANSWER_CUT, ENDLESS, FOLDED, FORGOTTEN
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
@@ -49,6 +49,7 @@ class Lens:
         facts = self.kept_facts(rendered)
         if rendered.cut and self._loses(conversation):
             facts |= ANSWER_CUT
+        facts |= FORGOTTEN if self.renderer.forgets(conversation) else 0
         return facts | (FOLDED if self.renderer.folds(conversation) else 0)
 
     def _loses(self, conversation: Conversation) -> bool:

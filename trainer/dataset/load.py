@@ -15,6 +15,7 @@ import numpy as np
 
 from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
+from trainer.dataset.files import look_into
 from trainer.dataset.info import choose
 from trainer.dataset.mix import Mixing, Places, mix
 from trainer.dataset.rows import Reading, read_rows
@@ -23,6 +24,7 @@ from trainer.events import Note
 from trainer.options import DataOptions
 
 REASONS_TOLD = 3
+PLAIN = "UTF-8"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,12 @@ def limit_of(info: DatasetInfo, data: DataOptions) -> int | None:
 def notes_of(infos: Sequence[DatasetInfo]) -> list[Note]:
     """What a person should know of these datasets before they are trained."""
     pairs = [info.name for info in infos if info.ranking]
-    return [Note(code="data_pairs", values={"names": ", ".join(pairs)})] if pairs else []
+    notes = [Note(code="data_pairs", values={"names": ", ".join(pairs)})] if pairs else []
+    for info in infos:
+        encoding = "" if info.hub else look_into(info.path).encoding
+        if encoding not in ("", PLAIN):
+            notes.append(Note(code="data_encoding", values={"name": info.name, "encoding": encoding}))
+    return notes
 
 
 def chosen(data: DataOptions) -> tuple[list[DatasetInfo], list[DatasetInfo]]:

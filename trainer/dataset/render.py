@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens, special_tokens
-from trainer.dataset.conversation import Conversation, Media, Message, Row, RowProblem
+from trainer.dataset.conversation import Conversation, Message, Row, RowProblem
 from trainer.dataset.expand import Expander
 from trainer.dataset.labels import (
     IGNORED,
@@ -224,27 +224,29 @@ class Renderer:
         try:
             return self._labeller.label(conversation, written, aligned)
         except TooLong as long:
-            pixels = self._fitting_pixels(written.media, long)
+            pixels = self._fitting_pixels(conversation, long)
             raise (Unusable("row_media_pixels", **long.values, pixels=pixels) if pixels else long) from None
 
-    def _fitting_pixels(self, media: Sequence[Media], long: TooLong) -> int:
-        """An image_max_pixels with which the row would fit into the cutoff whole; 0 where none makes it short enough."""
-        room = self.cutoff - (int(long.values["length"]) - long.media_tokens)
-        pixels = self._data.image_max_pixels
-        while room > 0 and (pixels := int(pixels * min(0.9, room / long.media_tokens))) >= LEAST_PIXELS:
-            smaller = Expander(
-                self._processor,
-                replace(
-                    self._data,
-                    image_max_pixels=pixels,
-                    image_min_pixels=min(pixels, self._data.image_min_pixels),
-                ),
-            )
-            tokens = sum(smaller.cost(each) for each in media)
-            if tokens <= room:
+    def _fitting_pixels(self, conversation: Conversation, long: TooLong) -> int:
+        """An image_max_pixels with which the row can be used; 0 where none makes its pictures small enough."""
+        assert self._expander
+        shapes = [self._expander.shape(each) for each in conversation.media]
+        pixels = max(shape.width * shape.height for shape in shapes)
+        tokens = long.media_tokens
+        while (pixels := int(pixels * min(0.8, self.cutoff / tokens))) >= LEAST_PIXELS:
+            least = min(pixels, self._data.image_min_pixels)
+            smaller = replace(self._data, image_max_pixels=pixels, image_min_pixels=least)
+            try:
+                written = self._writer.seen_by(Expander(self._processor, smaller)).write(conversation)
+                self._labeller.label(conversation, written, self._encode([written.text])[0])
+            except TooLong as still:
+                if still.media_tokens >= tokens:
+                    return 0
+                tokens = still.media_tokens
+            except Unusable:
+                return 0  # too small a picture for the model
+            else:
                 return pixels
-            if tokens >= long.media_tokens:
-                return 0
         return 0
 
 

@@ -67,6 +67,8 @@ def _of_totals(totals: Totals) -> Iterator[Fact]:
     yield from _of_words(totals)
     if totals.folded:
         yield Fact("seen_folded", {"count": totals.folded})
+    if totals.forgotten:
+        yield Fact("seen_forgotten", {"count": totals.forgotten}, warns=True)
     if totals.endless:
         yield Fact("seen_endless", {"count": totals.endless}, warns=True)
 

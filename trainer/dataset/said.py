@@ -13,7 +13,7 @@ from typing import Any
 
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Conversation, Message, Text
-from trainer.dataset.manners import Manners, ToolManners, call_id
+from trainer.dataset.manners import Manners, ToolManners, call_id, content
 from trainer.dataset.spans import Said, bare
 from trainer.options import DataOptions
 
@@ -66,23 +66,20 @@ class Speaker:
         if not (system := self.system(system)):
             return said
         if not self._manners.folds_system:
-            return [{"role": "system", "content": self._content(system)}, *said]
+            return [{"role": "system", "content": content(system, self._manners.lists)}, *said]
         place = next((place for place, each in enumerate(said) if each["role"] == "user"), None)
         if place is not None:
             said[place] = {**said[place], "content": _led(system + "\n\n", said[place]["content"])}
         return said
 
     def _message(self, message: Message) -> dict[str, Any]:
-        content: str | list[dict[str, Any]] = message.text
+        said: dict[str, Any] = {"role": message.role, "content": content(message.text, self._manners.lists)}
         if message.media:
-            content = [
+            said["content"] = [
                 {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": part.kind}
                 for part in message.parts
                 if not isinstance(part, Text) or part.text
             ]
-        else:
-            content = self._content(message.text)
-        said: dict[str, Any] = {"role": message.role, "content": content}
         if message.role == "assistant":
             self._think(said, message.thinking)
         if message.calls:
@@ -111,9 +108,6 @@ class Speaker:
         elif thought:
             said["content"] = _led(f"<think>\n{thought}\n</think>\n\n", said["content"])
 
-    def _content(self, text: str) -> str | list[dict[str, Any]]:
-        return [{"type": "text", "text": text}] if self._manners.lists else text
-
     def _number(self, said: Said) -> None:
         """Gives each result the name of the call it answers, and both an id, where the template wants them."""
         manners = self.tool_manners
@@ -121,10 +115,12 @@ class Speaker:
         count = 0
         for each in said:
             if each["role"] == "assistant":
-                open_calls = list(each.get("tool_calls") or ())
+                open_calls = [dict(call) for call in each.get("tool_calls") or ()]
                 for call in open_calls if manners.ids else ():
                     call.setdefault("id", call_id(count))
                     count += 1
+                if open_calls:
+                    each["tool_calls"] = list(open_calls)
             elif each["role"] == "tool" and open_calls:
                 call = open_calls.pop(0)
                 if manners.names:
@@ -143,25 +139,25 @@ def _wrapped(function: Any) -> Any:
     return {"type": "function", "function": dict(function)} if alone else function
 
 
-def _led(words: str, content: Any) -> Any:
+def _led(words: str, given: Any) -> Any:
     """A content with `words` before it."""
-    if isinstance(content, str):
-        return words + content
-    if content and content[0].get("type") == "text":
-        return [{**content[0], "text": words + content[0]["text"]}, *content[1:]]
-    return [{"type": "text", "text": words}, *content]
+    if isinstance(given, str):
+        return words + given
+    if given and given[0].get("type") == "text":
+        return [{**given[0], "text": words + given[0]["text"]}, *given[1:]]
+    return [{"type": "text", "text": words}, *given]
 
 
 def _forget(said: dict[str, Any]) -> None:
     """Takes the thought out of an answer."""
     had = said.pop("reasoning_content", None)
     said.pop("thinking", None)
-    content = said["content"]
-    if isinstance(content, str) and "</think>" in content:
-        said["content"] = _THOUGHT.sub("", content, count=1)
-    elif not isinstance(content, str) and content and "</think>" in str(content[0].get("text", "")):
-        first = {**content[0], "text": _THOUGHT.sub("", content[0]["text"], count=1)}
-        said["content"] = [first, *content[1:]]
+    given = said["content"]
+    if isinstance(given, str) and "</think>" in given:
+        said["content"] = _THOUGHT.sub("", given, count=1)
+    elif not isinstance(given, str) and given and "</think>" in str(given[0].get("text", "")):
+        first = {**given[0], "text": _THOUGHT.sub("", given[0]["text"], count=1)}
+        said["content"] = [first, *given[1:]]
     elif had is None:
         return
     if not said.get("tool_calls") and not bare(said["content"]).strip():

@@ -15,9 +15,10 @@ Render = Callable[[Said, bool], str]
 class TurnWords(NamedTuple):
     """What a template writes around an answer: the words that open one (the longest first), the token that ends it.
 
-    `specials` are all tokens that may end one.
+    `opens`: it opens an answer when it is asked to. `specials` are all tokens that may end one.
     """
 
+    opens: bool
     openings: tuple[str, ...]
     closing: str
     specials: tuple[str, ...]
@@ -182,7 +183,7 @@ def answer_start(
     """
     same = body if text.startswith(told[:body]) else _count_same(text, told)
     asked = render(before, True)
-    if text.startswith(asked) and len(asked) <= same and text[len(asked) : same].strip():
+    if not words.opens and text.startswith(asked) and len(asked) <= same and text[len(asked) : same].strip():
         asked = ask(render, before)
     if text.startswith(asked) and len(asked) <= same:
         return len(asked)

@@ -67,7 +67,8 @@ class Totals:
     batches are flattened here where the model allows it, and do not pay it.
     duplicates, near_duplicates: among the rows that are trained, each row of a file counted once. overlap: None without
     evaluation rows. short: rows whose answers have one word at most. scripts: letters of all rows by script (see
-    language.SCRIPTS). folded: rows whose system prompt becomes a part of the first question. shortest: tokens of the
+    language.SCRIPTS). folded: rows whose system prompt becomes a part of the first question.
+    forgotten: rows with thoughts that the template takes out of every answer. shortest: tokens of the
     shortest row; shortest_dropped, longest_dropped: of the rows of which the cutoff leaves nothing (0: there are none).
     sampled: only the first rows were counted; `steps` is None then.
     """
@@ -92,6 +93,7 @@ class Totals:
     short: int = 0
     scripts: Mapping[str, int] = field(default_factory=dict)
     folded: int = 0
+    forgotten: int = 0
     whole: int = 0
     endless: int = 0
     ending_template: str = ""

@@ -57,7 +57,8 @@ def called_spans(render: Render, said: Said, text: str, words: TurnWords) -> lis
 
 def _between(render: Render, said: Said, text: str, place: int, words: TurnWords) -> tuple[int, int] | None:
     """An answer of a template that writes the beginning of a conversation as it writes the whole of it."""
-    asked, told = ask(render, said[:place]), render(said[: place + 1], False).rstrip()
+    asked = render(said[:place], True) if words.opens else ask(render, said[:place])
+    told = render(said[: place + 1], False).rstrip()
     if not (told.startswith(asked) and text.startswith(told)):
         return None
     mark = None if told.endswith(words.specials) else words.special.match(text, len(told))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -57,6 +58,12 @@ class Writer:
     def system(self, conversation: Conversation) -> str:
         """The system prompt that a row gets."""
         return self._speaker.system(conversation.system)
+
+    def seen_by(self, expander: Expander) -> Writer:
+        """The same writer with pictures of other sizes."""
+        other = copy.copy(self)
+        other._expander = expander
+        return other
 
     def write(self, conversation: Conversation) -> Written:
         """A row's text. Raises Unusable when the template refuses it, leaves something out, or answers are unclear."""
@@ -141,6 +148,7 @@ class Writer:
         user = {"role": "user", "content": content(QUESTION, lists)}
         answer = {"role": "assistant", "content": content(ANSWER, lists)}
         asked, waiting = ask(self._template.write, [user]), self._template.write([user], False)
+        opens = self._template.write([user], True) != waiting
         told = self._template.write([user, answer, user], False)
         end_mark = re.compile(r"\s*(?:" + ("|".join(map(re.escape, special)) or r"\b\B") + ")")
         closing = end_mark.match(told, told.rfind(ANSWER) + len(ANSWER)) if ANSWER in told else None
@@ -151,5 +159,5 @@ class Writer:
         plain = next((header[:end] for end in range(len(header), 0, -1) if header[:end] in before), "")
         headers = [each for each in dict.fromkeys((header, plain)) if each.strip()]
         ending = closing.group().strip() if closing else ""
-        words = TurnWords(tuple(headers), ending, tuple(special), end_mark)
+        words = TurnWords(opens, tuple(headers), ending, tuple(special), end_mark)
         return words, [each for each in dict.fromkeys((opening, *headers)) if each], told

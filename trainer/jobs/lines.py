@@ -17,8 +17,13 @@ def line(event: Event) -> str:
     match event:
         case Started():
             again = f", resumed from step {event.resumed_from}" if event.resumed_from else ""
+            rows = (
+                f"{event.rows} rows, {event.trained_tokens} trained tokens"
+                if event.rows
+                else "a stream of rows"
+            )
             return (
-                f"{event.rows} rows, {event.trained_tokens} trained tokens, {event.total_steps} steps on {event.device}"
+                f"{rows}, {event.total_steps} steps on {event.device}"
                 f" in {event.precision}; {event.trainable:,} of {event.parameters:,} parameters are trained{again}"
             )
         case Step():

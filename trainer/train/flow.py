@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from torch.utils.data import IterableDataset
 from transformers import TrainerCallback
 
 from trainer.dataset.load import REASONS_TOLD
+from trainer.dataset.packing import fit
 from trainer.dataset.stream import Stream
 from trainer.events import Note
-from trainer.train.collation import IGNORED, Item, single
+from trainer.train.collation import IGNORED, Item, join, single
 
+PACKED = 1000
 # Stands for a row that was trained before a resume: the trainer passes over it without looking.
 PASSED: Item = {"input_ids": [0], "labels": [IGNORED], "seq_lengths": [1]}
 
 
 class Flow(IterableDataset[Item]):
-    """The rows of a stream as places of a batch; the first `passed` of them are empty."""
+    """The rows of a stream as places of a batch; the first `passed` of them are empty.
 
-    def __init__(self, stream: Stream) -> None:
+    With a `capacity` in tokens several rows share a place, packed out of PACKED rows at a time. How many places came
+    before a resume depends on the lengths of their rows, so that these are rendered once more.
+    """
+
+    def __init__(self, stream: Stream, capacity: int | None = None) -> None:
         self.stream = stream
         self.passed = 0
+        self._capacity = capacity
 
     def __iter__(self) -> Iterator[Item]:
+        if self._capacity is not None:
+            yield from self._packed(self._capacity)
+            return
         for row in self.stream.rendered(self.passed):
             yield PASSED if row is None else single(row.input_ids, row.labels)
+
+    def _packed(self, capacity: int) -> Iterator[Item]:
+        rows = (row for row in self.stream.rendered() if row is not None)
+        left = self.passed
+        while held := list(islice(rows, PACKED)):
+            for place in fit([len(row.input_ids) for row in held], capacity):
+                left -= 1
+                singles = [single(held[row].input_ids, held[row].labels) for row in place]
+                yield PASSED if left >= 0 else join(singles)
 
 
 class ProblemTeller(TrainerCallback):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 import torch
@@ -15,7 +15,7 @@ from accelerate.utils import is_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers.trainer_pt_utils import LabelSmoother
-from transformers.trainer_utils import rotate_checkpoints, speed_metrics
+from transformers.trainer_utils import rotate_checkpoints
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
@@ -23,6 +23,7 @@ from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.collation import IGNORED, Collator, Flattened
+from trainer.train.evaluation import Sums, metrics_of, results_of
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
@@ -30,15 +31,6 @@ from trainer.train.noise import RowNoise
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
 FACTS = ("keep", "targets", "tokens", "trained")
-
-
-class _Sums(NamedTuple):
-    """An evaluation: the summed loss, trained tokens, rows and batches."""
-
-    loss: float
-    trained: int
-    rows: int
-    steps: int
 
 
 class StopTraining(Exception):
@@ -192,18 +184,13 @@ class RowTrainer(SFTTrainer):
         """The mean loss per trained token over all rows, whatever the batch size, and that of each part with a name."""
         begun = time.time()
         self.model.eval()
-        sums = {name: self._evaluate_part(name) for name in self.eval_dataset}
-        total, trained, rows, steps = (sum(each) for each in zip(*sums.values(), strict=True))
-        metrics = {f"{metric_key_prefix}_loss": total / max(trained, 1)}
-        for name, part in sums.items():
-            if name:
-                metrics[f"{metric_key_prefix}_{name}_loss"] = part.loss / max(part.trained, 1)
-        metrics.update(speed_metrics(metric_key_prefix, begun, num_samples=int(rows), num_steps=int(steps)))
+        parts = {name: self._evaluate_part(name) for name in self.eval_dataset}
+        metrics = metrics_of(parts, metric_key_prefix, begun)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _evaluate_part(self, name: str) -> _Sums:
+    def _evaluate_part(self, name: str) -> Sums:
         loader = self.get_eval_dataloader(name)
         total, trained, rows = 0.0, 0, 0
         for batch in loader:
@@ -214,7 +201,7 @@ class RowTrainer(SFTTrainer):
                 total += float(self.summed_loss(self.model, inputs, facts))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-        return _Sums(total, trained, rows, len(loader))
+        return Sums(total, trained, rows, len(loader))
 
     # Steps
 
@@ -275,8 +262,7 @@ class RowTrainer(SFTTrainer):
             self.control.should_training_stop = True
             return
         if isinstance(self.train_dataset, Flow):
-            batches = self.state.global_step * self.args.gradient_accumulation_steps
-            self.train_dataset.passed = batches * self.args.train_batch_size
+            self.train_dataset.passed = self._batches_done() * self.args.train_batch_size
         super()._run_epoch(*args, **kwargs)
 
     def restore_progress(self, progress: Progress) -> None:
@@ -353,27 +339,12 @@ class RowTrainer(SFTTrainer):
 
     def results(self, elapsed_s: float) -> dict[str, float]:
         """The numbers of the whole run under transformers' names; `elapsed_s` in seconds."""
-        evaluated = [entry for entry in self.state.log_history if "eval_loss" in entry]
-        found: dict[str, float] = {
-            name: value
-            for name, value in (evaluated[-1] if evaluated else {}).items()
-            if name.startswith("eval_")
-        }
-        steps = self.state.global_step
-        samples = (
-            (self.state.epoch or 0.0) * len(self.train_dataset)
-            if isinstance(self.train_dataset, Items)
-            else (steps * self.args.gradient_accumulation_steps * self.args.train_batch_size)
-        )
-        return {
-            **found,
-            "epoch": self.state.epoch or 0.0,
-            "total_flos": self.state.total_flos,
-            "train_loss": self.mean_loss() or 0.0,
-            "train_runtime": round(elapsed_s, 4),
-            "train_samples_per_second": round(samples / max(elapsed_s, 1e-9), 3),
-            "train_steps_per_second": round(steps / max(elapsed_s, 1e-9), 3),
-            "train_tokens_per_second": round(
-                self.current_progress().trained_tokens / max(elapsed_s, 1e-9), 3
-            ),
-        }
+        if isinstance(self.train_dataset, Items):
+            samples = (self.state.epoch or 0.0) * len(self.train_dataset)
+        else:
+            samples = self._batches_done() * self.args.train_batch_size
+        progress, mean_loss = self.current_progress(), self.mean_loss() or 0.0
+        return results_of(self.state, progress, samples, mean_loss, elapsed_s)
+
+    def _batches_done(self) -> int:
+        return int(self.state.global_step * self.args.gradient_accumulation_steps)

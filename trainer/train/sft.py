@@ -241,13 +241,14 @@ class _Run:
         return trainer, reporter
 
     def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
+        capacity = self.config.data.cutoff_len if packed else None
         if isinstance(rows, RowTable):
-            return items_of(rows, self.config.data.cutoff_len if packed else None)
+            return items_of(rows, capacity)
         if found.path:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows)
+        return Flow(rows, capacity)
 
     def _samplers(self, model: Any, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
         train, generate = self.config.train, self.config.generate

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,24 @@ from gradio.utils import get_upload_folder
 from trainer.errors import UserError
 from trainer.jobs.place import locate_data
 from trainer.jobs.workspace import Workspace
-from webui.data_desk import DataDesk, Drawer, Press
+from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
+from webui.data_state import Drawer, Press
 from webui.live import QUIET
 from webui.tabs.top import Top
 from webui.theme import HERE
 
 SCRIPT = (HERE / "data_drawer.js").read_text(encoding="utf-8")
 OPEN = "() => { window.tuneboardData.open(); }"
-# A file to be downloaded is named in Gradio's folder, whence it is served, and forgotten after this time.
+# A file to be downloaded gets its name in Gradio's folder, whence it is served; what lies there is removed after this time.
 DOWNLOADS, KEPT_S = "tuneboard-downloads", 3600.0
+
+
+@dataclass
+class Held:
+    """What one page shows now. It is changed in place: an answer that comes late must not bring an old one back."""
+
+    drawer: Drawer = Drawer()
 
 
 class DataDrawer:
@@ -37,7 +47,7 @@ class DataDrawer:
         self._workspace = workspace
         self._desk = DataDesk(workspace.shelf)
         self._language = top.language
-        self._state = gr.State(Drawer())
+        self._state = gr.State(Held())
         self._html = gr.HTML(skeleton(), elem_id="data", apply_default_css=False, js_on_load=SCRIPT)
         self._dropped = gr.File(visible=False, file_count="multiple")
         self._handed = gr.File(visible=False)
@@ -46,36 +56,39 @@ class DataDrawer:
         self._listen(fields, tabs)
 
     def _listen(self, fields: dict[str, Any], tabs: gr.Tabs) -> None:
-        html, given, drawn = self._html, [self._state, self._language], [self._state, self._html]
+        html, given, drawn = self._html, [self._state, self._language], self._html
         menus = [fields["dataset"], fields["eval_dataset"]]
         html.load(self._draw, given, drawn, **QUIET)
         self._language.change(self._draw, given, drawn, **QUIET)
-        html.click(self._act, [*given, *menus], [*drawn, *menus], trigger_mode="multiple", **QUIET)
+        html.click(self._act, [*given, *menus], [drawn, *menus], trigger_mode="multiple", **QUIET)
         html.upload(
             self._receive, [self._dropped, *given], drawn, js="(_, ...given) => [window.tuneboardData.taken(), ...given]", **QUIET
         )  # fmt: skip
         html.select(
             self._use, fields["dataset_dir"], [fields["dataset"], fields["dataset_dir"], tabs], **QUIET
         )
-        html.submit(self._download, given, [*drawn, self._handed], **QUIET).then(
+        html.submit(self._download, given, [drawn, self._handed], **QUIET).then(
             None, self._handed, None, js="(file) => { window.tuneboardData.save(file); }"
         )
 
-    def _draw(self, drawer: Drawer, lang: str) -> list[Any]:
-        drawer = self._desk.look(drawer)
-        return [drawer, drawer_html(self._desk, drawer, lang)]
+    def _draw(self, held: Held, lang: str) -> str:
+        held.drawer = self._desk.look(held.drawer)
+        return drawer_html(self._desk, held.drawer, lang)
 
     def _act(
-        self, event: gr.EventData, drawer: Drawer, lang: str, chosen: list[str], chosen_too: list[str]
+        self, event: gr.EventData, held: Held, lang: str, chosen: list[str], chosen_too: list[str]
     ) -> list[Any]:
         press = Press(*(_text(event, name) for name in Press._fields))
-        after = self._desk.act(drawer, press)
+        held.drawer = self._desk.act(held.drawer, press)
         menus = [gr.skip(), gr.skip()]
-        if press.act in ("delete_it", "save_name") and after.trouble is None:
+        if press.act in ("delete_it", "save_name") and press.id not in self._names():
             # A menu must not go on naming what is not there any more.
             new = press.value.strip() if press.act == "save_name" else ""
-            menus = [self._menu(_renamed(each, press.id, new)) for each in (chosen, chosen_too)]
-        return [*self._draw(after, lang), *menus]
+            both = (chosen or [], chosen_too or [])
+            menus = [
+                self._menu(_renamed(each, press.id, new)) if press.id in each else gr.skip() for each in both
+            ]
+        return [self._draw(held, lang), *menus]
 
     def _menu(self, chosen: Sequence[str]) -> Any:
         return gr.update(choices=self._names(), value=list(chosen))
@@ -86,13 +99,15 @@ class DataDrawer:
         except UserError:
             return []
 
-    def _receive(self, paths: list[str] | None, drawer: Drawer, lang: str) -> list[Any]:
+    def _receive(self, paths: list[str] | None, held: Held, lang: str) -> str:
+        sweep()
         dropped = [Path(path) for path in paths or ()]
-        after = self._desk.receive(drawer, dropped)
+        held.drawer = self._desk.receive(held.drawer, dropped)
         for path in dropped:
             # The shelf has its own copy; what Gradio has kept would stay for ever.
-            path.unlink(missing_ok=True)
-        return self._draw(after, lang)
+            with suppress(OSError):
+                path.unlink()
+        return self._draw(held, lang)
 
     def _use(self, event: gr.EventData, folder: str) -> list[Any]:
         """Chooses a dataset in the Train tab, and the data folder that it lies in."""
@@ -104,24 +119,35 @@ class DataDrawer:
         menu = gr.update(choices=names, value=[name])
         return [menu, gr.skip() if same else "data", gr.Tabs(selected="train")]
 
-    def _download(self, event: gr.EventData, drawer: Drawer, lang: str) -> list[Any]:
-        after, path = self._desk.hand_out(drawer, _text(event, "name"), _text(event, "what"))
-        return [*self._draw(after, lang), None if path is None else served(path)]
+    def _download(self, event: gr.EventData, held: Held, lang: str) -> list[Any]:
+        sweep()
+        held.drawer, path = self._desk.hand_out(held.drawer, _text(event, "name"), _text(event, "what"))
+        return [self._draw(held, lang), None if path is None else served(path)]
 
 
 def served(path: Path) -> str:
-    """The file under its own name in a new folder below the one that Gradio serves from; older ones are removed."""
+    """The file under its own name in a new folder below the one that Gradio serves from."""
     place = Path(get_upload_folder()) / DOWNLOADS
     place.mkdir(parents=True, exist_ok=True)
-    for old in place.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT_S:
-            shutil.rmtree(old, ignore_errors=True)
     link = Path(tempfile.mkdtemp(dir=place)) / path.name
     try:
         os.link(path, link)
     except OSError:
         shutil.copyfile(path, link)
     return str(link)
+
+
+def sweep() -> None:
+    """Removes old downloads, and the parts that Gradio keeps of uploads that were broken off."""
+    place = Path(get_upload_folder())
+    for old in (*place.glob("tmp*"), *(place / DOWNLOADS).glob("*")):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime < KEPT_S:
+                continue
+            if old.parent.name == DOWNLOADS:
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.is_file():
+                old.unlink()
 
 
 def _text(event: gr.EventData, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -63,16 +64,23 @@ setInterval(() => {
 """
 
 
+@dataclass
+class Held:
+    """What one page has done in the list. It is changed in place: an answer that comes late must not bring an old one back."""
+
+    drawer: Drawer = Drawer()
+
+
 class RunsDrawer:
     """Built once, outside the tabs. `chat` is the event of its buttons "Chat with it"."""
 
     def __init__(self, jobs: Jobs, top: Top) -> None:
         self._jobs = jobs
         self._language = top.language
-        self._state = gr.State(Drawer())
+        self._state = gr.State(Held())
         self._html = gr.HTML(elem_id="runs", apply_default_css=False, js_on_load=SCRIPT)
         self.chat: Callable[..., Any] = self._html.select
-        given, drawn = [self._state, self._language], [self._state, self._html]
+        given, drawn = [self._state, self._language], self._html
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
         self._html.load(self._draw, given, drawn, **QUIET)
         self._html.click(self._act, given, drawn, **QUIET)
@@ -92,13 +100,15 @@ class RunsDrawer:
 
         self._html.submit(show, panel.inputs, outputs, **QUIET)
 
-    def _draw(self, state: Drawer, lang: str) -> list[Any]:
-        return [state, drawer_html(self._jobs, state, lang)]
+    def _draw(self, held: Held, lang: str) -> str:
+        return drawer_html(self._jobs, held.drawer, lang)
 
-    def _act(self, event: gr.EventData, state: Drawer, lang: str) -> list[Any]:
+    def _act(self, event: gr.EventData, held: Held, lang: str) -> str:
         what, run = act_of(event)
         name = event._data.get("name", "") if isinstance(event._data, dict) else ""
+        held.drawer = act(self._jobs, held.drawer, what, run, str(name))
         try:
-            return self._draw(act(self._jobs, state, what, run, str(name)), lang)
+            return self._draw(held, lang)
         except UserError:
-            return self._draw(Drawer(acts=state.acts + 1), lang)
+            held.drawer = Drawer(acts=held.drawer.acts + 1)
+            return self._draw(held, lang)

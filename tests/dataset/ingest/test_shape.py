@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from tests.dataset.ingest.staging import jsonl, pack, picture, shape_of, staged
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.checking import check
+from trainer.dataset.ingest.mapping import ROLES
 from trainer.dataset.ingest.plan import Plan
+from trainer.dataset.ingest.repair import REPAIRS
 from trainer.dataset.ingest.samples import samples
 from trainer.dataset.ingest.shape import KINDS, recognise
 from trainer.dataset.ingest.sniff import sniff
+from trainer.paths import REPOSITORY
 
 Q = ["What is a fraction?", "你好，请介绍一下你自己。", "Name three rivers of Europe, please."]
 A = ["A part of a whole.", "我是一个助手。", "Rhine, Danube and Volga."]
@@ -67,6 +71,9 @@ TABLES: list[tuple[str, list[dict[str, Any]], str, dict[str, str]]] = [
     ("sharegpt", rows(conversations=said("from", "value", "human", "gpt")), "sharegpt", {"conversations": "messages"}),
     ("sharegpt with tools", rows(conversations=said("from", "value", "human", "gpt"), system="S", tools=json.dumps([{"name": "f", "parameters": {}}])),
      "sharegpt", {"system": "system", "tools": "tools"}),
+    ("openai with tools", rows(messages=said("role", "content", "user", "assistant"),
+                               tools=[[{"type": "function", "function": {"name": "f", "parameters": {}}}]] * 3),
+     "openai", {"messages": "messages", "tools": "tools"}),
     ("openai", rows(messages=said("role", "content", "user", "assistant"), source="web"), "openai", {"messages": "messages", "source": "ignore"}),
     ("other words", rows(dialog=said("speaker", "text", "customer", "agent")), "sharegpt", {"dialog": "messages"}),
     ("unknown words", rows(chat=said("speaker", "text", "Alice", "Bob")), "sharegpt", {"chat": "messages"}),
@@ -243,3 +250,44 @@ def test_columns_of_later_rows_are_told(tmp_path: Path) -> None:
     shape = sniff(upload, (), Limits())
     (note,) = check(upload, Plan((), shape.mapping), Limits()).notes
     assert "system" in note.text
+
+
+def test_names_of_pictures_from_another_machine_mean_the_files_that_fit(tmp_path: Path) -> None:
+    names = [
+        r"D:\own\img\a.PNG",
+        "/home/me/img/a.png",
+        "IMG/A.png",
+        "a.png",
+        "/home/me/other/a.png",
+        "/etc/passwd",
+        "other/img/a.png",
+    ]
+    table = [{"image": name, "caption": "A red field."} for name in names]
+    files = {
+        "set/t.jsonl": jsonl(table),
+        "set/img/a.png": picture(),
+        "set/two/b.png": picture(),
+        "set/three/b.png": picture(),
+    }
+    upload = staged(tmp_path, "x.zip", pack(tmp_path / "x.zip", files).read_bytes())
+    found = check(upload, Plan((), sniff(upload, (), Limits()).mapping), Limits())
+    assert [each.problem.number for each in found.defects] == [5, 6]
+    (note,) = found.notes
+    assert note.values["count"] == 5 and "set/img/a.png" in note.text
+    assert all(
+        ".staging" not in each.problem.text and str(tmp_path) not in each.problem.text
+        for each in found.defects
+    )
+
+
+def test_the_guide_names_every_role_and_repair() -> None:
+    for guide in (REPOSITORY / "docs").glob("bring*.md"):
+        named = set(
+            re.findall(
+                r"`(\w+)`",
+                "\n".join(
+                    line for line in guide.read_text(encoding="utf-8").splitlines() if line.startswith("|")
+                ),
+            )
+        )
+        assert named >= {*ROLES, *REPAIRS}

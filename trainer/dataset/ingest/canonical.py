@@ -64,9 +64,9 @@ class Canonical:
             )
             last = {self.names["chosen"]: chosen[shared:], self.names["rejected"]: rejected[shared:]}
             pair = {name: each[0] if len(each) == 1 else each for name, each in last.items()}
-            return {"messages": messages, **pair}
+            return {self.names["messages"]: messages, **pair}
         answer = said["response"] or said["chosen"]
-        return {"messages": [*said["prompt"], *answer]}
+        return {self.names["messages"]: [*said["prompt"], *answer]}
 
     def _messages(self, row: AnyMapping[str, Any], role: str) -> list[Any]:
         column = self.mapping.column(role)

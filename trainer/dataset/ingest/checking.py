@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.dataset.conversation import Row, RowProblem
@@ -99,7 +99,7 @@ def check(
         dict(repaired),
         dict(offers),
         encoding_of(staged, bench.tables),
-        (*staged.notes, *_later(later)),
+        (*staged.notes, *_later(later), *_elsewhere(bench.media.elsewhere)),
     )
 
 
@@ -107,6 +107,13 @@ def _later(columns: Iterable[str]) -> tuple[Reason, ...]:
     """Columns that the first rows do not have, and that nobody gave a role therefore."""
     names = list(columns)
     return (Reason("columns_later", {"names": ", ".join(name[:40] for name in names[:10])}),) if names else ()
+
+
+def _elsewhere(names: Mapping[str, str]) -> tuple[Reason, ...]:
+    """Media that were found although no file is called as the rows say."""
+    for name, found in names.items():
+        return (Reason("media_elsewhere", {"count": len(names), "name": name, "found": found}),)
+    return ()
 
 
 def encoding_of(staged: Staged, tables: Sequence[str]) -> str:

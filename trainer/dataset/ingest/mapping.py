@@ -22,6 +22,8 @@ DEFAULT_TAGS: dict[str, dict[str, str]] = {
     "sharegpt": dict(zip(TAGS, ("from", "value", "human", "gpt", "observation", "function_call", "system"), strict=True)),
     "openai": dict(zip(TAGS, ("role", "content", "user", "assistant", "tool", "function", "system"), strict=True)),
 }  # fmt: skip
+# Columns that a conversation has beside its messages.
+_BESIDE = ("system", "tools", "images", "videos", "kto_tag")
 _ANSWERS = ("response", "chosen", "messages")
 
 
@@ -125,15 +127,9 @@ class Mapping:
         single = {role: name for name, role in self.roles if role != "ignore"}
         names = {role: self._written(role, single) for role in single}
         if self.joins:
-            kept = {
-                "system",
-                "tools",
-                "images",
-                "videos",
-                "kto_tag",
-                *(("chosen", "rejected") if self.ranking else ()),
-            }
-            names = {"messages": "messages", **{role: name for role, name in names.items() if role in kept}}
+            pair = ("chosen", "rejected") if self.ranking else ()
+            kept = {role: name for role, name in names.items() if role in (*_BESIDE, *pair)}
+            names = {"messages": _free("messages", kept.values()), **kept}
         elif not self.chat and self.ask and "prompt" not in names:
             names = {"prompt": _free("prompt", names.values()), **names}
         return names

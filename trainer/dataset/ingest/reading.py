@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from trainer.dataset.conversation import Conversation, Media, Row, RowProblem
@@ -13,13 +12,13 @@ from trainer.dataset.files import Broken, Item, Tell, read_items
 from trainer.dataset.info import DatasetInfo, parse_entry
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.canonical import Canonical, with_media
+from trainer.dataset.ingest.media_files import MediaFiles, Outside
 from trainer.dataset.ingest.mends import Field, RawRow
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.repair import Mended, mend
 from trainer.dataset.ingest.unpack import Staged
 from trainer.dataset.rows import Reading, RowReader
 from trainer.errors import UserError, UserErrors, Values
-from trainer.paths import safe_path
 
 _ADDRESSES = ("http://", "https://", "ftp://", "data:")
 
@@ -65,7 +64,7 @@ class Bench:
         self.tables = staged.require(plan.tables)
         self._staged, self._plan, self._limits = staged, plan, limits
         self._looked, self._whole = looked or Looked(), whole
-        self._root = staged.files.resolve()
+        self.media = MediaFiles(staged)
         self.canonical = Canonical(plan.mapping)
         self.field = Field(tuple(self.canonical.names.items()), plan.mapping)
         self._readers = {name: RowReader(self._info(name), Reading()) for name in self.tables}
@@ -114,12 +113,19 @@ class Bench:
     def _read(self, table: str, raw: RawRow, number: int, file: str) -> Row | RowProblem:
         try:
             placed = self.placed(table, raw)
-        except _Outside as outside:
-            values: Values = {"field": outside.field, "name": outside.name}
-            return RowProblem(self._staged.source, number, "row_media_outside", values, file)
+        except Outside as outside:
+            told: Values = {"field": outside.field, "name": outside.name}
+            return RowProblem(self._staged.source, number, "row_media_outside", told, file)
         read = self._readers[table].read(Item(number, placed))
         if isinstance(read, Row) and (problem := self._media_problem(read.conversation)):
-            return RowProblem(read.dataset, number, problem.code, problem.values, file)
+            read = RowProblem(read.dataset, number, problem.code, problem.values)
+        if isinstance(read, RowProblem):
+            # Where the upload lies for a day is nobody's business.
+            values = {
+                key: self.media.shown(each) if isinstance(each, str) else each
+                for key, each in read.values.items()
+            }
+            read = replace(read, values=values)
         return _at(read, file)
 
     def placed(self, table: str, raw: RawRow) -> RawRow:
@@ -130,44 +136,19 @@ class Bench:
                 value = value.get("path") or value.get("url") or value
             if not isinstance(value, str) or value.startswith(_ADDRESSES):
                 return value
-            found = self._locate(table, value, column)
+            found = self.media.find(table, value, column)
             return str(found) if found else value
 
         return with_media(raw, self._plan.mapping, self.canonical.names, place)
 
-    def _locate(self, table: str, name: str, column: str) -> Path | None:
-        """The staged file that a row calls so: beside its table, then below the staged files, then beside the person's."""
-        files, beside = self._staged.files, self._staged.beside
-        path = PurePosixPath(name.replace("\\", "/") if "/" not in name else name)
-        # The reader takes `~` for the home of whoever runs the server.
-        outside = path.is_absolute() or name.startswith("~")
-        for start in () if outside else (PurePosixPath(table).parent, PurePosixPath()):
-            try:
-                found = safe_path(files, os.path.normpath(start / path))
-                if found.is_file():
-                    return found
-            except UserError:
-                outside = True
-            except (OSError, ValueError):  # a name that is too long for the disk, or has a zero byte
-                return None
-        # The person at a terminal may read these files anyway.
-        if beside and (beside / path).is_file():
-            return (beside / path).resolve()
-        if outside and not beside:
-            raise _Outside(column, name[:80])
-        return None
-
     def _media_problem(self, conversation: Conversation) -> Problem | None:
         for media in conversation.media:
             for each in media.frames or (media,):
-                if each.path and not self._staged.beside and not self._is_staged(each.path):
+                if each.path and not self._staged.beside and not self.media.holds(each.path):
                     return Problem("row_media_outside", {"field": each.kind, "name": each.path.name[:80]})
                 if problem := self._looked_at(each):
                     return problem
         return None
-
-    def _is_staged(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self._root)
 
     def _looked_at(self, media: Media) -> Problem | None:
         known = self._looked.found
@@ -189,14 +170,6 @@ class Bench:
 def _at(read: Row | RowProblem, file: str) -> Row | RowProblem:
     """With the name of the table it came from."""
     return read._replace(file=file) if isinstance(read, Row) else replace(read, file=file)
-
-
-class _Outside(Exception):
-    """A row names a file outside of what was brought in."""
-
-    def __init__(self, field: str, name: str) -> None:
-        super().__init__(name)
-        self.field, self.name = field, name
 
 
 def _look(media: Media, megapixels: float, whole: bool) -> Problem | None:

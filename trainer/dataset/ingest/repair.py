@@ -74,6 +74,8 @@ def require_repairs(names: Sequence[str]) -> tuple[str, ...]:
 def mend(raw: RawRow, read: Row | RowProblem, names: Sequence[str], field: Field, reader: Read) -> Mended:
     """The row mended by as few of the repairs as it takes; a good row stays the object that it is.
 
+    Of several that would do alone the first of `names` does it; together they work in the order of `REPAIRS`.
+
     A row that no repair makes usable is given back unchanged, with its first problem.
     """
     if isinstance(read, Row) or not names:
@@ -84,7 +86,7 @@ def mend(raw: RawRow, read: Row | RowProblem, names: Sequence[str], field: Field
             return Mended(changed, found, (name,))
     current = raw
     used: list[str] = []
-    for name in names:
+    for name in require_repairs(names):
         changed = REPAIRS[name].apply(current, field)
         if changed is current:
             continue

@@ -111,10 +111,11 @@ def _kind_of_object(value: dict[str, Any]) -> Kind:
 
 def _kind_of_list(value: Sequence[Any]) -> Kind:
     if all(isinstance(each, dict) for each in value):
-        if all(_is_message(each) for each in value):
-            return "messages"
+        # First, because "function" is also a word for a speaker.
         if all(_is_function(each) for each in value):
             return "tools"
+        if all(_is_message(each) for each in value):
+            return "messages"
     if all(
         isinstance(each, (list, tuple)) and len(each) == 2 and all(isinstance(x, str) for x in each)
         for each in value
