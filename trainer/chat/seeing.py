@@ -21,7 +21,7 @@ KINDS = ("mm_token_type_ids", "token_type_ids")
 
 def require_seen(renderer: Renderer, media: Sequence[Media]) -> None:
     """Raises UserError when there are media and the model reads only text."""
-    if media and renderer.expander is None:
+    if media and not renderer.sees:
         raise UserError("chat_no_eyes")
 
 

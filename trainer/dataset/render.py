@@ -80,14 +80,19 @@ class Renderer:
         self._labeller = Labeller(data, openings, around if processor is not None else frozenset())
 
     @property
-    def expander(self) -> Expander | None:
-        """What turns pictures into tokens and pixels; None for a model that does not see."""
-        return self._expander
-
-    @property
     def cutoff(self) -> int:
         """Most tokens that a row may have."""
         return self._data.cutoff_len
+
+    @property
+    def sees(self) -> bool:
+        """Whether rows may have pictures."""
+        return self._expander is not None
+
+    @property
+    def expander(self) -> Expander | None:
+        """What turns pictures into a model's inputs; None for a model that sees none."""
+        return self._expander
 
     @property
     def fingerprint(self) -> str:
