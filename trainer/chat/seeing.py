@@ -69,7 +69,12 @@ def _joined(features: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _stacked(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Along the first dimension; what is smaller in others is filled up with zeros, as processors do it in a batch."""
+    """Along the first dimension, which a single number has not.
+
+    What is smaller in others is filled up with zeros, as processors do it in a batch.
+    """
+    if not values[0].ndim:
+        return torch.stack(list(values))
     shape = [max(sizes) for sizes in zip(*(value.shape[1:] for value in values), strict=True)]
     filled = []
     for value in values:

@@ -123,7 +123,7 @@ class Loader:
         if len(sides) == 2:
             return _as(sides[0], sides[0].model, "base"), sides[1]
         (both,) = sides
-        if _speaks_only(both.model) and _mixes(both.model, both.stop_ids):
+        if (not both.renderer.sees or _speaks_only(both.model)) and _mixes(both.model, both.stop_ids):
             return _as(both, both.model, "base", UNTOUCHED), _as(both, both.model, TUNED, TUNED)
         return _as(both, both.model, "base", adapters_off=True), both
 
