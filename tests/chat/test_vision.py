@@ -179,6 +179,11 @@ def test_what_cannot_be_shown_is_refused_before_anything_is_said(
     with pytest.raises(UserError) as caught:
         engine.cost(FILM)
     assert caught.value.code == "chat_no_video"
+    # A template of plain words knows no pictures.
+    engine.load(str(folder("qwen2_vl")), template="default")
+    with pytest.raises(UserError) as caught:
+        engine.stream(Request("x", media=(ONE,)))
+    assert caught.value.code == "chat_media_template"
     engine.load(base)
     assert engine.loaded.sees == ()
     for refuse in (partial(engine.cost, ONE), partial(engine.stream, Request("x", media=(ONE,)))):

@@ -92,7 +92,8 @@ def refusal(unusable: Unusable) -> UserError:
     if code in ("no_eyes", "no_video"):
         return UserError(f"chat_{code}")
     if code == "media_marks":
-        return UserError("chat_media_words")
+        more = int(unusable.values["found"]) > int(unusable.values["given"])
+        return UserError("chat_media_words" if more else "chat_media_template")
     ending = code.removeprefix("image_").removeprefix("video_").removeprefix("media_")
     values: dict[str, Any] = {**unusable.values, "file": Path(str(unusable.values.get("file", ""))).name}
     code = f"chat_media_{ending}"

@@ -83,7 +83,12 @@ def _prompt(side: Side, messages: Sequence[Message], system: str) -> list[int]:
         return side.renderer.prompt(messages, system)
     except UserError as error:
         why = error.__cause__
-        raise (refusal(why) if isinstance(why, Unusable) and is_about_media(why) else error) from None
+        if isinstance(why, Unusable) and is_about_media(why):
+            raise refusal(why) from None
+        if isinstance(why, Unusable) and any(each.media for each in messages):
+            # Templates of plain words trip over a message that is not only text.
+            raise UserError("chat_media_template", field="template") from None
+        raise
 
 
 def _messages(turns: Sequence[Turn]) -> list[Message]:
