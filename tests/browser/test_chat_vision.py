@@ -94,7 +94,9 @@ def test_pictures_are_counted_sent_and_kept_in_the_history(
     wait_for(page, WAITING, 2)
     (tmp_path / "clip.mp4").write_bytes(film(8))
     (tmp_path / "upright.jpg").write_bytes(turned(6))
-    page.set_input_files("#chat-tray input[type=file]", [tmp_path / "clip.mp4", tmp_path / "upright.jpg"])
+    with page.expect_file_chooser() as chooser:
+        page.click("#chat-tray [data-act='attach']")
+    chooser.value.set_files([tmp_path / "clip.mp4", tmp_path / "upright.jpg"])
     wait_for(page, WAITING, 4)
     names = [each.inner_text() for each in page.locator(f"{WAITING} .tb-picture-name").all()]
     assert names == ["red.png", "image.png", "clip.mp4", "upright.jpg"]
@@ -103,6 +105,7 @@ def test_pictures_are_counted_sent_and_kept_in_the_history(
     assert is_painted(page, f"{WAITING} .tb-thumb")
     page.locator(f"{WAITING} [data-act='remove']").last.click()
     wait_for(page, WAITING, 3)
+    page.wait_for_selector("#chat-tray [data-act='attach']:focus")
 
     page.fill(MESSAGE, "What is this?")
     page.press(MESSAGE, "Enter")
@@ -122,7 +125,24 @@ def test_pictures_are_counted_sent_and_kept_in_the_history(
     page.wait_for_selector(IDLE)
     assert page.get_attribute("[data-act='copy']", "data-copy") == first
     wait_for(page, WAITING, 1)
+    # A message is not sent while a file for it is on its way.
+    on_the_way: list[Any] = []
+    page.route("**/gradio_api/upload*", lambda route: on_the_way.append(route))
+    with page.expect_request("**/gradio_api/upload*"):
+        carry(page, MESSAGE, "paste", "last.png", "image/png", written(drawn()))
+    page.wait_for_selector("#chat-tray[data-sending='yes'], [data-sending='yes'] .tb-tray")
+    page.click("#say-chat-send")
+    page.wait_for_function(
+        "(text) => document.querySelector('#chat-tray .tb-hint').innerText === text",
+        arg=say("chat.pictures.wait"),
+    )
+    assert page.locator(".tb-question").count() == 2
+    on_the_way[0].continue_()
+    page.unroute("**/gradio_api/upload*")
+    wait_for(page, WAITING, 2)
     # A picture alone is a message, too.
+    page.locator(f"{WAITING} [data-act='remove']").first.click()
+    wait_for(page, WAITING, 1)
     page.click("#say-chat-send")
     wait_for(page, ".tb-talk .tb-picture", 8)
     page.wait_for_selector(IDLE)
