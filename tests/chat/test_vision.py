@@ -233,6 +233,10 @@ def test_the_terminal_shows_files(
     assert [each["tokens"] for each in told["media"]] == costs and told["image_tokens"] == sum(costs)
     assert [Path(each["file"]).name for each in told["media"]] == list(files)
 
+    # Pictures are shown as large as a run has seen them.
+    assert main([*words, "--image", files["one.png"], "--image_min_pixels", "12544"]) == 0
+    assert json.loads(capsys.readouterr().out)["image_tokens"] == 16 > costs[0]
+
     assert main([*words, "--image", files["film.mp4"]]) == 2
     assert "film.mp4 is no picture" in capsys.readouterr().err
     assert main([*words, "--image"]) == 2

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trainer.dataset.conversation import Media
+from trainer.options import DataOptions
 
 Mode = Literal["base", "tuned", "compare"]
 Ending = Literal["", "end", "length", "stopped"]
+SIGHT = (
+    "image_max_pixels",
+    "image_min_pixels",
+    "video_max_pixels",
+    "video_min_pixels",
+    "video_fps",
+    "video_maxlen",
+)
+
+
+def sight(data: DataOptions) -> DataOptions:
+    """Of a run's options only those that say how large it has seen pictures: a chat shows them the same way."""
+    return replace(DataOptions(), **{name: getattr(data, name) for name in SIGHT})
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,14 @@ def _is_whole_model(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Loader:
-    """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model."""
+    """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model.
+
+    `data` says how large pictures are shown.
+    """
 
     template: str
     trust: bool
+    data: DataOptions
 
     @property
     def device(self) -> torch.device:
@@ -133,7 +137,7 @@ class Loader:
         place = path if own else base
         processor = load_processor(place if _has_processor(place) else base, self.trust)
         tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
-        renderer = Renderer(tokenizer, self.template, DataOptions(), processor)
+        renderer = Renderer(tokenizer, self.template, self.data, processor)
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)

@@ -63,7 +63,7 @@ def _load(engine: ChatEngine, config: RunConfig, compare: bool) -> Loaded:
     mode: Mode = "compare" if compare else "tuned" if adapters else "base"
     return engine.load(
         config.model.model_name_or_path, adapters, mode, template=config.data.template, hub=config.model.hub,
-        trust_remote_code=config.model.trust_remote_code,
+        trust_remote_code=config.model.trust_remote_code, data=config.data,
     )  # fmt: skip
 
 

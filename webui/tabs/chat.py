@@ -206,7 +206,7 @@ class ChatTab:
             yield [self._status(lang, loading=wanted.name), *[gr.skip()] * 4]
             chat.load(
                 wanted.model, wanted.checkpoints if mode != "base" else (), _mode(mode), template=wanted.template,
-                hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code,
+                hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code, data=wanted.data,
             )  # fmt: skip
         except UserError as error:
             drawn = self._drawn_tray(tray, talk, lang)
