@@ -15,7 +15,8 @@ from tests.dataset.ingest.staging import jsonl, pack, picture
 from tests.jobs.fake import register_data
 from trainer import cli
 from trainer.data_words import Meter
-from trainer.dataset.info import load_info
+from trainer.dataset.info import choose, load_info
+from trainer.errors import UserErrors
 from trainer.jobs.serve import read_address
 from trainer.paths import DATA, REPOSITORY
 
@@ -32,6 +33,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = dict(os.environ)
     register_data(tmp_path)
     monkeypatch.chdir(tmp_path)
+    # A slow machine may take its time over a small file.
+    monkeypatch.setattr("trainer.data_words.SILENT_S", 3600.0)
     yield tmp_path
     os.environ.clear()
     os.environ.update(before)
@@ -281,3 +284,38 @@ def test_limits_are_flags_of_the_page(
         with pytest.raises(SystemExit):
             read_address(wrong)
         assert wrong[0] in capsys.readouterr().err
+
+
+def test_a_data_folder_is_named_as_a_run_names_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    assert run(capsys, "check", "identity", "--dataset_dir", "~/data")[0] == 0
+    # Below the program's own folder, as `dataset_dir` of a run.
+    code, out, _ = run(capsys, "list", "--dataset_dir", "docs/../data")
+    assert code == 0 and "chat_demo" in out
+    code, _, err = run(capsys, "check", "identity", "--dataset_dir", "~nobody-at-all/data")
+    assert code == 2 and "There is no data folder '~nobody-at-all/data'" in err
+    # A hub's id is a name there, and nothing on this machine is asked for.
+    code, _, err = run(capsys, "list", "--dataset_dir", "ONLINE")
+    assert code == 2 and "ONLINE" in err
+
+
+def test_what_helps_is_said_once_after_the_rows(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"instruction": "<image>Who?", "output": "He.", "images": [f"{place}.jpg"]} for place in range(3)]
+    (here / "data" / "seen.json").write_text(json.dumps(rows), encoding="utf-8")
+    info = {"seen": {"file_name": "seen.json"}}
+    (here / "data" / "dataset_info.json").write_text(json.dumps(info), encoding="utf-16")
+    code, out, _ = run(capsys, "check", "seen")
+    assert code == 1 and out.count("which is not there") == 3 and out.count("hint: Put the file beside") == 1
+    code, out, _ = run(capsys, "check", "seen", "--json")
+    assert json.loads(out)["problems"][0]["hint"].startswith("Put the file beside")
+    # dataset_info.json may be in any encoding for every command.
+    assert run(capsys, "list")[0] == 0 and run(capsys, "remove", "seen")[0] == 0
+    assert json.loads((here / "data" / "dataset_info.json").read_text(encoding="utf-8")) == {}
+
+
+def test_every_name_that_cannot_be_loaded_is_told_at_once(here: Path) -> None:
+    with pytest.raises(UserErrors) as error:
+        choose(here / "data", ["nobody", "identity", "nothing"])
+    assert [each.code for each in error.value.problems] == ["data_unknown", "data_unknown"]

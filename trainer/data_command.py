@@ -23,7 +23,7 @@ from trainer.dataset.ingest.repair import require_repairs
 from trainer.dataset.ingest.shape import Shape
 from trainer.dataset.ingest.sniff import sniff
 from trainer.dataset.ingest.unpack import Staged, look_at
-from trainer.dataset.report import Fact, lines, to_json, visible
+from trainer.dataset.report import Fact, hints, lines, to_json, visible
 from trainer.dataset.rows import Reading
 from trainer.errors import UserError, UserErrors
 from trainer.flags import read_flags
@@ -82,12 +82,13 @@ def _shelved(each: Shelved) -> dict[str, Any]:
 def check_data(words: Words) -> int:
     """Reads every row; prints row numbers and reasons."""
     path = Path(words.what).expanduser()
-    if _is_file(path, words.folder):
+    if words.on_disk and _is_file(path, words.folder):
         with tempfile.TemporaryDirectory(prefix="tuneboard-") as folder:
             return _check_file(path, Path(folder), words.json)
-    (info,) = choose(words.folder, [words.what])
+    (info,) = choose(words.dataset_dir, [words.what])
     meter = Meter()
-    checkup = check_dataset(info, Reading(dataset_dir=str(words.folder)), meter.tell, whole=True)
+    reading = Reading(dataset_dir=words.dataset_dir, hub=launch.default_hub())
+    checkup = check_dataset(info, reading, meter.tell, whole=True)
     meter.close()
     if words.json:
         _print_json({"ok": checkup.ok, **to_json(checkup)})
@@ -152,6 +153,7 @@ def _checked_lines(found: Checked) -> list[str]:
         told.append(f"  {each.problem.text}{mend}")
     if bad > MOST_LISTED:
         told.append(f"  … {bad - MOST_LISTED} more")
+    told += hints([each.problem for each in found.defects[:MOST_LISTED]])
     return [visible(line) for line in told]
 
 
@@ -176,11 +178,11 @@ def preview(words: Words) -> int:
     given = read_flags(words.rest)
     size, page = (number(words, name, least) for name, least in (("rows", ROWS_SHOWN), ("page", 1)))
     model = given.pop("model_name_or_path", "Sprout")
-    chosen = {"dataset": words.what, "dataset_dir": str(words.folder)}
+    chosen = {"dataset": words.what, "dataset_dir": words.dataset_dir}
     config = RunConfig.from_flat(
         {"hub": launch.default_hub(), **given, "model_name_or_path": model, **chosen}
     )
-    choose(words.folder, [words.what])
+    choose(words.dataset_dir, [words.what])
     found = Sight(Path.cwd()).preview(config, page, size)
     if words.json:
         _print_json(to_json(found))

@@ -7,13 +7,16 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.dataset.info import ONLINE, REMOTE
 from trainer.dataset.ingest.task import Progress
 from trainer.errors import UserError
 from trainer.jobs.place import locate_data
 from trainer.jobs.shelf import Shelf
+from trainer.paths import REPOSITORY
 
-# Work that takes longer than this shows that it goes on, and how often.
-SILENT_S, TOLD_EVERY_S = 2.0, 1.0
+# Work that takes longer than this shows that it goes on, and how often. What is no terminal keeps every line: there
+# the time between two of them doubles.
+SILENT_S, TOLD_EVERY_S, RAREST_S = 1.0, 1.0, 16.0
 
 USAGE: dict[str, str] = {
     "list": "python -m trainer data list [--dataset_dir DIR] [--json]",
@@ -51,9 +54,26 @@ class Words:
         named = self.single.get("dataset_dir")
         if named is None:
             return Path(locate_data("data", Path.cwd()))
-        if not Path(named).is_dir():
+        try:
+            found = Path(named).expanduser()
+            there = next((each for each in (found, REPOSITORY / found) if each.is_dir()), None)
+        # A name that is too long or holds a NUL, or "~somebody" who is nobody.
+        except (OSError, RuntimeError, ValueError):
+            there = None
+        if there is None:
             raise UserError("data_folder_missing", field="dataset_dir", path=named[:200])
-        return Path(named).absolute()
+        return there.absolute()
+
+    @property
+    def dataset_dir(self) -> str:
+        """What a run would be told: the folder, or that the names of datasets are ids of a hub."""
+        return str(self.folder) if self.on_disk else self.single["dataset_dir"]
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there is a data folder."""
+        named = self.single.get("dataset_dir", "")
+        return named != ONLINE and not named.startswith(REMOTE)
 
     def shelf(self) -> Shelf:
         """The datasets of that folder."""
@@ -85,7 +105,9 @@ def read_words(command: str, rest: list[str]) -> Words:
         else:
             raise UserError("data_command_flag", word=word[:80], usage=USAGE[command])
     if not found.what and command != "list":
-        what = "the name of a dataset" if command in ("preview", "remove") else "a file"
+        what = {"register": "a file", "check": "the name of a dataset, or a file"}.get(
+            command, "the name of a dataset"
+        )
         raise UserError("data_command_missing", command=command, what=what, usage=USAGE[command])
     return found
 
@@ -103,7 +125,8 @@ class Meter:
     """Progress on stderr, once work takes longer than a moment."""
 
     def __init__(self) -> None:
-        self._began = self._told = time.monotonic()
+        self._next = time.monotonic() + SILENT_S
+        self._pause = TOLD_EVERY_S
         self._open = False
 
     def hear(self, progress: Progress) -> None:
@@ -111,10 +134,10 @@ class Meter:
 
     def tell(self, rows: int, done: int, total: int) -> None:
         now = time.monotonic()
-        every = TOLD_EVERY_S if sys.stderr.isatty() else 10 * TOLD_EVERY_S
-        if now - self._began < SILENT_S or now - self._told < every:
+        if now < self._next or not rows:
             return
-        self._told = now
+        self._next = now + self._pause
+        self._pause = TOLD_EVERY_S if sys.stderr.isatty() else min(2 * self._pause, RAREST_S)
         share = f", {100 * done // total} %" if total else ""
         end = "\r" if sys.stderr.isatty() else "\n"
         print(f"{rows} rows{share}", file=sys.stderr, end=end, flush=True)

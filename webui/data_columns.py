@@ -92,6 +92,8 @@ def _table(shape: Shape, plan: Plan, lang: str) -> str:
             own = column.role == role
             said = say_sentence(column.reason.code, column.reason.values, lang).text
             why = said[:1].upper() + said[1:] if own else say("data.chosen", lang)
+            if own and shape.kind == "unknown" and column.reason.code == "column_unused":
+                why = ""
         example = column.example if column else ""
         rows += (
             f'<tr><th scope="row"><b>{escape(name)}</b><span dir="auto">{escape(example)}</span></th>'

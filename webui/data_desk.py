@@ -313,7 +313,7 @@ class DataDesk:
         try:
             self.shelf.rename(press.id, press.value.strip())
         except UserError as error:
-            return replace(drawer, trouble=error, renaming=press.id)
+            return replace(drawer, trouble=error, renaming=press.id, name=press.value)
         return drawer
 
     def hand_out(self, drawer: Drawer, name: str, what: str) -> tuple[Drawer, Path | None]:

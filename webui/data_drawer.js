@@ -134,6 +134,15 @@ element.addEventListener('submit', (event) => {
 // ---- after each answer --------------------------------------------------------------------------------------------------
 let step = '';
 let registered = '';
+// A question that has just been raised is answered next, wherever the pressed button has gone; a refusal is seen.
+const attend = (drawn) => {
+  if (!isOpen()) return;
+  const raised = find('form[data-act=save_name] input') || find('.tb-step [data-act=keep]');
+  if (raised && !raised.tbSeen) { raised.tbSeen = true; raised.focus(); raised.select?.(); }
+  if (document.activeElement === document.body) drawn.focus({ preventScroll: true });
+  const told = find('.tb-told [role=alert]');
+  if (told && told.tbActs !== drawn.dataset.acts) { told.tbActs = drawn.dataset.acts; told.scrollIntoView({ block: 'nearest' }); }
+};
 watch('value', () => {
   const drawn = aside();
   if (!drawn) return;
@@ -145,7 +154,7 @@ watch('value', () => {
   const now = find('.tb-step').dataset.step;
   if (now !== step) drawn.scrollTop = 0;
   step = now;
-  if (isOpen() && document.activeElement === document.body) drawn.focus({ preventScroll: true });
+  attend(drawn);
   const made = drawn.dataset.registered;
   if (made && made !== registered) { close(); trigger('select', { name: made }); }
   registered = made;

@@ -54,7 +54,8 @@ def _way(drawer: Drawer, lang: str) -> str:
 
 def _told(drawer: Drawer, lang: str) -> str:
     # A refused name is told beside its box.
-    if drawer.trouble is not None and not (drawer.step == "rows" and drawer.trouble.field == "name"):
+    named = drawer.renaming or (drawer.step == "rows" and drawer.trouble and drawer.trouble.field == "name")
+    if drawer.trouble is not None and not named:
         return trouble_html(drawer.trouble, lang)
     if drawer.lost:
         return f'<div class="tb-note" role="status">{escape(say("data.lost", lang))}</div>'

@@ -115,9 +115,11 @@ def _foot(each: Shelved, drawer: Drawer, lang: str) -> str:
             + "</div>"
         )
     if drawer.renaming == each.name:
+        told = trouble_html(drawer.trouble, lang) if drawer.trouble else ""
+        name = drawer.name if drawer.trouble else each.name
         return (
-            f'<form class="tb-foot" data-act="save_name" data-id="{escape(each.name)}"><input class="tb-input" '
-            f'value="{escape(each.name)}" aria-label="{_say("new_name", lang)}" maxlength="100" autocomplete="off">'
+            f'<form class="tb-foot" data-act="save_name" data-id="{escape(each.name)}">{told}<input class="tb-input" '
+            f'value="{escape(name)}" aria-label="{_say("new_name", lang)}" maxlength="100" autocomplete="off">'
             f'<button type="submit" class="tb-button">{_say("save_name", lang)}</button>'
             f"{button('keep', say('data.keep', lang), each.name)}</form>"
         )

@@ -129,6 +129,19 @@ def test_from_a_dropped_table_to_a_run_and_back(open_page: Open, server: Server)
     with page.expect_download() as handed:
         page.click("#data li[data-name='support'] [data-act='original']")
     assert Path(handed.value.path()).read_text(encoding="utf-8") == support_csv()
+
+    # A name that is taken is refused beside its box, which keeps what was typed and the keyboard.
+    row = "#data li[data-name='support']"
+    page.click(f"{row} [data-act='rename']")
+    page.wait_for_selector(f"{row} form input:focus")
+    page.keyboard.type("identity")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{row} form [role='alert']")
+    page.wait_for_selector(f"{row} form input:focus")
+    assert page.input_value(f"{row} form input") == "identity"
+    assert page.locator("#data .tb-told [role='alert']").count() == 0
+    page.click(f"{row} [data-act='keep']")
+    page.wait_for_selector(f"{row} form", state="detached")
     page.keyboard.press("Escape")
     page.wait_for_selector("#data [data-open='yes']", state="detached")
     delete(page, "support")
@@ -171,6 +184,29 @@ def test_a_zip_with_pictures_on_a_phone_in_chinese(open_page: Open, tmp_path: Pa
     assert aside.evaluate("(each) => each.scrollWidth <= each.clientWidth")
     register(page, "squares")
     delete(page, "squares")
+
+
+def test_a_cancelled_upload_leaves_the_drawer_and_the_log_as_they_were(
+    open_page: Open, server: Server, tmp_path: Path
+) -> None:
+    large, small = tmp_path / "large.jsonl", tmp_path / "small.csv"
+    large.write_text('{"prompt": "a", "response": "b"}\n' * 200_000, encoding="utf-8")
+    small.write_text(support_csv(), encoding="utf-8")
+    page = open_page()
+    open_drawer(page)
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": 40_000})
+    page.set_input_files("#data .tb-drop input[type=file]", large)
+    page.click("#data .tb-sending [data-act='cancel']")
+    page.wait_for_selector("#data .tb-drop")
+    network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    page.set_input_files("#data .tb-drop input[type=file]", small)
+    page.wait_for_selector("#data [data-step='columns'] .tb-sample")
+    page.click("#data [data-act='discard']")
+    page.wait_for_selector("#data .tb-drop")
+    assert "Traceback" not in server.log
 
 
 def test_what_is_refused_says_so_and_leaves_nothing(open_page: Open, server: Server, tmp_path: Path) -> None:

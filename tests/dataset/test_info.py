@@ -52,7 +52,7 @@ REFUSED = {
     "listens": "data_audios", "watches_and_listens": "data_audios", "hub_third": "data_openmind", "cloud": "data_cloud",
     "hub_script": "data_script",
     # Texts without an answer are for pre-training, in LLaMA-Factory too.
-    "wiki": "data_entry_lacks", "web": "data_entry_lacks", "wiki_hub": "data_entry_lacks", "code": "data_entry_lacks",
+    "wiki": "data_entry_text", "web": "data_entry_text", "wiki_hub": "data_entry_text", "code": "data_entry_text",
 }  # fmt: skip
 
 
@@ -134,7 +134,8 @@ BAD = [
     Bad("a tag misspelt", {**FILE, "formatting": "openai", "tags": {**CHAT_TAGS, "functon_tag": "x"}}, "data_entry_word", "tags has 'functon_tag'"),
     Bad("columns a list", {**FILE, "columns": []}, "data_entry_wrong", "columns is list"),
     Bad("a column a number", {**FILE, "columns": {"prompt": 1}}, "data_entry_wrong", "columns.prompt is 1"),
-    Bad("columns without response", {**FILE, "columns": {"prompt": "q"}}, "data_entry_lacks", "columns does not name response"),
+    Bad("columns without response", {**FILE, "columns": {"prompt": "q", "query": "r"}}, "data_entry_lacks", "columns does not name response"),
+    Bad("columns of texts", {**FILE, "columns": {"prompt": "q"}}, "data_entry_text", "columns names texts"),
     Bad("columns without messages", {**FILE, "formatting": "openai", "columns": {"tools": "t"}}, "data_entry_lacks", "columns does not name messages"),
     Bad("half a pair", {**FILE, "ranking": True, "columns": {"prompt": "q", "chosen": "c"}}, "data_entry_lacks", "columns does not name rejected"),
     Bad("tags without role_tag", {**FILE, "formatting": "sharegpt", "tags": {"content_tag": "x"}}, "data_entry_lacks", "tags does not name role_tag"),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.jobs.fake import mistake
 from trainer.errors import UserErrors
-from trainer.events import EventLog, Failed, Finished, Note, Sample, Step, Stopped
+from trainer.events import Evaluated, EventLog, Failed, Finished, Note, Sample, Step, Stopped
 from trainer.jobs.lines import clock, line
 from trainer.jobs.work import Task, work
 
@@ -133,5 +133,7 @@ def test_events_are_plain_lines() -> None:
         line(step)
         == "step 3/9  epoch 1.50  loss 0.5000  lr 0.0001  100 trained tokens/s  0:09 elapsed  0:18 left"
     )
+    each = Evaluated(step=3, epoch=1.5, loss=0.5, parts={"a": 0.25, "b": 0.75})
+    assert line(each) == "step 3  evaluation loss 0.5000  (a 0.2500, b 0.7500)"
     assert line(Sample(step=0, prompt="who?", answer="a\nb")) == "step 0  'who?' -> 'a b'"
     assert line(Stopped(step=0, seconds=1, path="")) == "stopped after 0 steps in 0:01, nothing saved yet"

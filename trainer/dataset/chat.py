@@ -38,7 +38,7 @@ class ChatReader:
             system = "".join(part.text for part in turns.pop(0).parts if isinstance(part, Text))
         if self._info.ranking and turns:
             turns.append(self._chosen(row, gallery))
-        return Said(_in_order(turns, column), system)
+        return Said(self._in_order(turns, column), system)
 
     def _listed(self, row: Mapping[str, Any]) -> tuple[str, list[Any]]:
         column = cast(str, self._info.columns.messages)
@@ -68,21 +68,20 @@ class ChatReader:
             return self._turns.answer(value, column, gallery)
         turn = self._turns.read(value, column, gallery)
         if turn.side not in ("assistant", "call"):
-            raise Bad("row_order", field=column, role=turn.side, expected="assistant")
+            raise Bad("row_order", field=column, role=turn.word, expected=self._turns.word("assistant"))
         return turn
 
-
-def _in_order(turns: Sequence[Turn], column: str) -> list[Message]:
-    """Question, answer, question, answer …; anything else is the person's to mend, not ours to guess."""
-    if not turns:
-        raise Bad("row_no_messages", field=column)
-    messages: list[Message] = []
-    for turn in turns:
-        role = cast(Role, "assistant" if turn.side == "call" else turn.side)
-        due = _DUE[messages[-1].role if messages else ""]
-        if role not in due:
-            raise Bad("row_order", field=turn.field, role=role, expected=due[0])
-        messages.append(Message(role, turn.parts, turn.train, turn.thinking, turn.calls))
-    if messages[-1].role != "assistant":
-        raise Bad("row_no_answer", field=turns[-1].field)
-    return messages
+    def _in_order(self, turns: Sequence[Turn], column: str) -> list[Message]:
+        """Question, answer, question, answer …; anything else is the person's to mend, not ours to guess."""
+        if not turns:
+            raise Bad("row_no_messages", field=column)
+        messages: list[Message] = []
+        for turn in turns:
+            role = cast(Role, "assistant" if turn.side == "call" else turn.side)
+            due = _DUE[messages[-1].role if messages else ""]
+            if role not in due:
+                raise Bad("row_order", field=turn.field, role=turn.word, expected=self._turns.word(due[0]))
+            messages.append(Message(role, turn.parts, turn.train, turn.thinking, turn.calls))
+        if messages[-1].role != "assistant":
+            raise Bad("row_no_answer", field=turns[-1].field)
+        return messages

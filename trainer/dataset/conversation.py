@@ -132,6 +132,11 @@ class RowProblem:
         """The English sentence."""
         return tell(self.code, self.shown).text
 
+    @property
+    def hint(self) -> str:
+        """What can be done, where the sentence does not say it already."""
+        return tell(self.code, self.shown).hint
+
 
 def message(role: Role, text: str, train: bool = True) -> Message:
     """A message that is only text."""

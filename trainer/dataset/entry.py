@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -234,12 +234,18 @@ def _columns(given: Any, formatting: str, ranking: bool) -> Columns:
     columns = Columns(**_names(given, "columns", _COLUMNS))
     if columns.audios:
         raise _Refused("data_audios", column=columns.audios)
+    if formatting == "alpaca" and not ranking and _only(columns) == ["prompt"]:
+        raise _Refused("data_entry_text", column=shown(columns.prompt))
     pair = ("chosen", "rejected") if ranking else ()
     # An alpaca answer without a question is a text to learn as it is.
     for each in (pair or ("response",)) if formatting == "alpaca" else ("messages", *pair):
         if getattr(columns, each) is None:
             raise _Refused("data_entry_lacks", key="columns", what=each)
     return columns
+
+
+def _only(columns: Columns) -> list[str]:
+    return [name for name, column in asdict(columns).items() if column]
 
 
 def _tags(given: Any, formatting: str) -> Tags:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from trainer.dataset.entry import Columns, DatasetInfo, Hub, HubSource, Refusal, Tags, on_hub, parse_entry
 from trainer.dataset.files import read_text
 from trainer.dataset.shelves import require_split
-from trainer.errors import UserError
+from trainer.errors import UserError, UserErrors
 from trainer.paths import REPOSITORY
 
 __all__ = [
@@ -64,12 +64,21 @@ def load_info(dataset_dir: str | Path) -> dict[str, DatasetInfo]:
 
 
 def choose(dataset_dir: str | Path, names: Sequence[str]) -> list[DatasetInfo]:
-    """The datasets of these names. Raises UserError for a name that is not registered (listing those that are), for
+    """The datasets of these names. Raises UserError, for all of them at once, for a name that is not registered (listing those that are), for
     what an entry asks and this program cannot do, and for a file that is not there."""
     if str(dataset_dir) == ONLINE:
         return [on_hub(name) for name in names]
     known = load_info(dataset_dir)
-    return [_checked(name, known, str(dataset_dir)) for name in names]
+    found: list[DatasetInfo] = []
+    problems: list[UserError] = []
+    for name in names:
+        try:
+            found.append(_checked(name, known, str(dataset_dir)))
+        except UserError as error:
+            problems.append(error)
+    if problems:
+        raise UserErrors(problems) if len(problems) > 1 else problems[0]
+    return found
 
 
 def _checked(name: str, known: Mapping[str, DatasetInfo], folder: str) -> DatasetInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -146,7 +146,12 @@ def lines(found: Totals | Checkup | Page, *, colour: bool = False, most: int = M
     count = found.dropped if isinstance(found, Totals) else found.rows - found.usable
     if count > len(found.problems[:most]):
         told.append(f"  … {count - len(found.problems[:most])} more")
-    return told
+    return told + hints(found.problems[:most])
+
+
+def hints(problems: Sequence[RowProblem]) -> list[str]:
+    """What helps against these, each said once, one a line."""
+    return [f"hint: {visible(hint)}" for hint in dict.fromkeys(each.hint for each in problems) if hint]
 
 
 def _bars(totals: Totals) -> list[str]:
@@ -194,7 +199,9 @@ def to_json(found: Any) -> Any:
     """Totals, Checkup, Hold, Page … as objects, lists, texts and numbers; problems and reasons bring their sentences."""
     if isinstance(found, UserError):
         return {"code": found.code, "values": found.values, "text": found.text, "hint": found.hint}
-    if isinstance(found, (RowProblem, Hold, Fact)):
+    if isinstance(found, RowProblem):
+        return {**_fields(found), "text": found.text, "hint": found.hint}
+    if isinstance(found, (Hold, Fact)):
         return {**_fields(found), "text": found.text}
     if isinstance(found, (Totals, Checkup)):
         return {**_fields(found), "facts": [to_json(each) for each in facts(found)]}

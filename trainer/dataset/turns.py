@@ -30,6 +30,8 @@ class Turn(NamedTuple):
     train: bool = True
     thinking: str = ""
     calls: tuple[Call, ...] = ()
+    # The file's own word for the side.
+    word: str = ""
 
 
 class _Words(NamedTuple):
@@ -86,11 +88,15 @@ class TurnReader:
             _require_answer(content, parts, calls, where)
             # An answer that only calls says nothing.
             parts = () if calls and parts == (Text(""),) else parts
-        return Turn(side, field, parts, train, thinking, calls)
+        return Turn(side, field, parts, train, thinking, calls, given[words.role])
+
+    def word(self, side: str) -> str:
+        """What the file calls a side; the side itself where it has no word for it."""
+        return next((word for word, own in self._own.sides.items() if own == side), side)
 
     def answer(self, text: str, field: str, gallery: Gallery) -> Turn:
         """An answer that is given as its text alone."""
-        return Turn("assistant", field, gallery.split(self._texts.answer(text, field)))
+        return Turn("assistant", field, gallery.split(self._texts.answer(text, field)), word=field)
 
     def _side(self, given: Mapping[str, Any], words: _Words, field: str) -> Side:
         word = given[words.role]

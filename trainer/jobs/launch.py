@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 LOOK_S = 0.1
 # Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
@@ -36,7 +37,7 @@ def hide_devices() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
 
 
-def default_hub() -> str:
+def default_hub() -> Literal["huggingface", "modelscope"]:
     """The hub that is proposed: ModelScope when the person's environment says so."""
     return (
         "modelscope" if os.environ.get("USE_MODELSCOPE_HUB", "0").lower() in ("1", "true") else "huggingface"

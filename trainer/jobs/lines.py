@@ -29,7 +29,8 @@ def line(event: Event) -> str:
         case Step():
             return _step(event)
         case Evaluated():
-            return f"step {event.step}  evaluation loss {event.loss:.4f}"
+            parts = ", ".join(f"{name} {loss:.4f}" for name, loss in event.parts.items())
+            return f"step {event.step}  evaluation loss {event.loss:.4f}" + (f"  ({parts})" if parts else "")
         case Sample():
             return f"step {event.step}  {event.prompt!r} -> {' '.join(event.answer.split())!r}"
         case Saved():

@@ -58,6 +58,13 @@ element.addEventListener('submit', (event) => {
   const { act, id } = event.target.dataset;
   trigger('click', { act, id, name: event.target.querySelector('input').value });
 });
+watch('value', () => {
+  const raised = element.querySelector('form[data-act=save_name] input') || element.querySelector('[data-act=keep]');
+  if (!isOpen() || !raised || raised.tbSeen) return;
+  raised.tbSeen = true;
+  raised.focus();
+  raised.select?.();
+});
 setInterval(() => {
   if (isOpen() && !document.hidden && !element.contains(document.activeElement?.closest('form'))) trigger('load');
 }, 3000);

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from trainer.dataset.files import read_text
 from trainer.dataset.info import FILE
 from trainer.dataset.ingest.entries import EMPTY, EntryText
 from trainer.errors import UserError
@@ -46,8 +47,9 @@ class Cupboard:
             return EntryText(path.read_bytes().decode("utf-8"))
         except FileNotFoundError:
             return EntryText(EMPTY)
-        except UnicodeDecodeError as error:
-            raise UserError("info_unreadable", reason=f"byte {error.start} is not UTF-8") from error
+        except UnicodeDecodeError:
+            # Written again it will be UTF-8, which LLaMA-Factory reads everywhere.
+            return EntryText(read_text(path, "dataset_dir"))
         except OSError as error:
             raise UserError("info_unreadable", reason=str(error.strerror)) from error
 

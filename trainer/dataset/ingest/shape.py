@@ -10,7 +10,7 @@ from trainer.dataset.ingest.chat_shape import Chat, find_tags
 from trainer.dataset.ingest.mapping import Mapping
 from trainer.dataset.ingest.reason import Reason
 from trainer.dataset.ingest.values import Kind, Values, values_of
-from trainer.dataset.ingest.words import plain, rank
+from trainer.dataset.ingest.words import mentions, plain, rank
 
 KINDS = (
     "alpaca", "sharegpt", "openai", "prompt_completion", "question_answer", "preference", "kto", "text", "image_text",
@@ -268,4 +268,15 @@ def _texts(draft: _Draft) -> Shape | None:
         draft.give(left[0], "prompt", "column_first_text")
         draft.give(left[1], "response", "column_second_text")
         return draft.finish("question_answer", 0.3)
-    return None
+    return _mentioned(draft, left)
+
+
+def _mentioned(draft: _Draft, left: list[str]) -> Shape | None:
+    """Of many texts the one whose name has a word for a question in it, and the one that has one for an answer."""
+    answers = [name for name in left if mentions("response", name)]
+    asked = [name for name in left if mentions("prompt", name) and name not in answers]
+    if len(answers) != 1 or len(asked) != 1:
+        return None
+    draft.give(asked[0], "prompt", "column_named")
+    draft.give(answers[0], "response", "column_named")
+    return draft.finish("question_answer", 0.4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # A role -> names, the surest first; compared without case, blanks, dashes and underscores.
@@ -66,6 +67,15 @@ for _role, _names in _COLUMNS.items():
 def rank(role: str, column: str) -> int | None:
     """How sure the column's name means the role: 0 is the surest; None: it does not."""
     return _RANKS[role].get(plain(column))
+
+
+def mentions(role: str, column: str) -> bool:
+    """Whether the column's name has a word for the role among others: `Customer question`, `客服回答`."""
+    whole = column.casefold()
+    if any(rank(role, word) is not None for word in re.findall(r"[^\W\d_]{4,}", whole)):
+        return True
+    # Chinese and Japanese words stand side by side without blanks.
+    return any(len(name) > 1 and min(name) > "\u2e7f" and name in whole for name in _RANKS[role])
 
 
 def speaker(word: object) -> str | None:
