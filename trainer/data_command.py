@@ -7,18 +7,20 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.config import RunConfig
 from trainer.data_words import USAGE, Meter, Words, number, read_words
 from trainer.dataset.checkup import check as check_dataset
+from trainer.dataset.conversation import RowProblem
 from trainer.dataset.info import choose, load_info
 from trainer.dataset.ingest.archive import MEDIA, TABLES, Limits, shown_size
 from trainer.dataset.ingest.checking import Checked, check
 from trainer.dataset.ingest.mapping import ROLES, Mapping
 from trainer.dataset.ingest.plan import Plan
+from trainer.dataset.ingest.register import Registered
 from trainer.dataset.ingest.repair import require_repairs
 from trainer.dataset.ingest.shape import Shape
 from trainer.dataset.ingest.sniff import sniff
@@ -34,6 +36,7 @@ from trainer.jobs.sight import Sight
 DONE, DEFECTIVE = 0, 1
 MOST_LISTED = 100
 ROWS_SHOWN = 3
+AS_SAID = "as was said"
 
 
 def run_data(words: Sequence[str]) -> int:
@@ -82,7 +85,7 @@ def _shelved(each: Shelved) -> dict[str, Any]:
 def check_data(words: Words) -> int:
     """Reads every row; prints row numbers and reasons."""
     path = Path(words.what).expanduser()
-    if words.on_disk and _is_file(path, words.folder):
+    if words.on_disk and _is_file(words.what, path, words.folder):
         with tempfile.TemporaryDirectory(prefix="tuneboard-") as folder:
             return _check_file(path, Path(folder), words.json)
     (info,) = choose(words.dataset_dir, [words.what])
@@ -97,14 +100,14 @@ def check_data(words: Words) -> int:
     return DONE if checkup.ok else DEFECTIVE
 
 
-def _is_file(path: Path, folder: Path) -> bool:
+def _is_file(name: str, path: Path, folder: Path) -> bool:
     """Whether a file is meant and no registered name. A name that is both means the dataset."""
     looks_so = path.suffix.lower() in (*TABLES, *MEDIA, ".zip") or os.sep in str(path)
     try:
-        if not looks_so and str(path) in load_info(folder):
+        if name in load_info(folder):
             return False
     except UserError:
-        if not path.exists():
+        if not looks_so and not path.exists():
             raise
     return looks_so or path.exists()
 
@@ -122,14 +125,20 @@ def _check_file(path: Path, folder: Path, as_json: bool) -> int:
         if as_json:
             _print_json({"ok": False, "dataset": staged.source, "broken": to_json(error)})
         else:
-            print("\n".join([*(_shape_lines(staged, shape) if shape else ()), visible(str(error))]))
+            print(
+                "\n".join(
+                    [*(_shape_lines(staged, shape, shape.mapping) if shape else ()), visible(str(error))]
+                )
+            )
         return DEFECTIVE
     meter.close()
     ok = found.usable == found.rows and found.rows > 0
     if as_json:
-        _print_json({"ok": ok, "dataset": staged.source, "shape": _shape(shape), **_checked(found)})
+        _, others = _tables(staged, ())
+        said = {"ok": ok, "dataset": staged.source, "shape": _shape(shape, shape.mapping), "not_read": others}
+        _print_json({**said, **_checked(found)})
     else:
-        print("\n".join([*_shape_lines(staged, shape), *_checked_lines(found)]))
+        print("\n".join([*_shape_lines(staged, shape, shape.mapping), *_checked_lines(found)]))
     return DONE if ok else DEFECTIVE
 
 
@@ -157,19 +166,36 @@ def _checked_lines(found: Checked) -> list[str]:
     return [visible(line) for line in told]
 
 
-def _shape(shape: Shape) -> dict[str, Any]:
-    columns = {column.name: {"role": column.role, "reason": column.reason.text} for column in shape.columns}
+def _roles(shape: Shape, mapping: Mapping) -> Iterator[tuple[str, str, str]]:
+    """Each column, its role, and why it has it."""
+    chosen = dict(mapping.roles)
+    for column in shape.columns:
+        role = chosen.get(column.name, column.role)
+        yield column.name, role, column.reason.text if role == column.role else AS_SAID
+
+
+def _shape(shape: Shape, mapping: Mapping) -> dict[str, Any]:
+    columns = {name: {"role": role, "reason": reason} for name, role, reason in _roles(shape, mapping)}
     return {
         "kind": shape.kind,
         "confidence": shape.confidence,
         "columns": columns,
-        "tags": dict(shape.mapping.tags),
+        "tags": dict(mapping.tags),
     }
 
 
-def _shape_lines(staged: Staged, shape: Shape) -> list[str]:
+def _tables(staged: Staged, chosen: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The tables that are read, and those that are not."""
+    read = staged.require(chosen)
+    return list(read), [table.name for table in staged.tables if table.name not in read]
+
+
+def _shape_lines(staged: Staged, shape: Shape, mapping: Mapping, tables: Sequence[str] = ()) -> list[str]:
     told = [f"{staged.source}: {shape.kind}"]
-    told += [f"  {column.name} -> {column.role}, {column.reason.text}" for column in shape.columns]
+    read, others = _tables(staged, tables)
+    if others:
+        told.append(f"  read: {', '.join(read)}; not read: {', '.join(others)} (--table NAME chooses)")
+    told += [f"  {name} -> {role}, {reason}" for name, role, reason in _roles(shape, mapping)]
     return [visible(line) for line in told]
 
 
@@ -186,8 +212,10 @@ def preview(words: Words) -> int:
     found = Sight(Path.cwd()).preview(config, page, size)
     if words.json:
         _print_json(to_json(found))
-    else:
+    elif found.rows:
         print("\n".join(lines(found, colour=sys.stdout.isatty())))
+    else:
+        print(f"{visible(words.what)} has no rows on page {page}.")
     return DONE
 
 
@@ -203,6 +231,10 @@ def register(words: Words) -> int:
         mapping = _mapped(shape.mapping, words)
         asked = tuple(name for name in require_repairs(["all"]) if name in (*repairs, *shape.repairs))
         plan = Plan(tuple(words.repeated["table"]), mapping, asked)
+        shape_lines = _shape_lines(staged, shape, mapping, plan.tables)
+        if mapping.problems():
+            # Which columns there are is what the person needs to know.
+            print("\n".join(shape_lines), file=sys.stderr)
         task = shelf.register(staged.token, plan, words.single["name"])
         meter = Meter()
         while not task.done:
@@ -218,15 +250,21 @@ def register(words: Words) -> int:
         _print_json(
             {
                 **to_json(done),
-                "shape": _shape(shape),
+                "shape": _shape(shape, mapping),
+                "not_read": _tables(staged, plan.tables)[1],
                 "folder": str(shelf.folder / done.name),
                 "dropped_rows": to_json(dropped),
             }
         )
         return DONE
-    print("\n".join(_shape_lines(staged, shape)))
+    print("\n".join(shape_lines))
+    _print_registered(done, dropped, shelf.folder)
+    return DONE
+
+
+def _print_registered(done: Registered, dropped: Sequence[RowProblem], folder: Path) -> None:
     print(
-        f"registered {visible(done.name)} in {shelf.folder}. "
+        f"registered {visible(done.name)} in {folder}. "
         f"Rows: {done.rows}; left out: {done.dropped}; pictures and videos: {done.media}"
     )
     for name, count in done.repaired.items():
@@ -235,7 +273,6 @@ def register(words: Words) -> int:
         print(visible(f"  {each.text}"))
     if done.dropped > MOST_LISTED:
         print(f"  … {done.dropped - MOST_LISTED} more")
-    return DONE
 
 
 def _mapped(mapping: Mapping, words: Words) -> Mapping:

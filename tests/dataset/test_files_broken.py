@@ -109,7 +109,7 @@ REFUSED = [
     Case("a line end inside a text", "x.json", b'[{"a": 1}, {"a": "b\nc"}]', "file_json", "in row 2: line 1, column 20: Invalid control character", 1),
     Case("single quotes", "x.json", b"[{'a': 1}]", "file_json", "in row 1: line 1, column 3: Expecting property name"),
     Case("something behind the list", "x.json", b"[1]\n[2]", "file_json", "in row 1: line 2, column 1: Extra data", 1),
-    Case("a text", "x.json", b'"Hi"', "data_not_list", "but holds a str"),
+    Case("a text", "x.json", b'"Hi"', "data_not_list", "but holds a text"),
     Case("no JSON", "x.json", b"Hello", "file_json", "line 1, column 1: Expecting value"),
     Case("a wrong byte", "x.csv", b"q,a\nx,\xff\n", "file_encoding", "UTF-8, GB18030: line 2, byte 6"),
     Case("a wrong byte behind Chinese", "x.txt", "你好\n".encode() + b"\xff", "file_encoding", "line 2, byte 7"),
@@ -160,13 +160,13 @@ BROKEN_ROWS = [
     Rowed("such a number in a list", "x.json", b'[%b, {"a": %b}, %b]' % (ROW, b"1" * 5000, ROW), 2, "the number has 5000 digits", [1, 3]),
     Rowed("NULs in a line", "x.jsonl", b"%b\n\0\0\0\n%b" % (ROW, ROW), 2, "at column 1: Expecting value", [1, 3]),
     Rowed("a control character", "x.jsonl", b'%b\n{"a": "\x01"}' % ROW, 2, "at column 8: Invalid control character", [1]),
-    Rowed("cells too few", "x.csv", b"q,a\n1,2\n3\n4,5\n", 2, "the row has 1 cells; the header names 2 columns", [1, 3]),
-    Rowed("cells too many", "x.tsv", b"q\ta\n1\t2\t3\n4\t5\n", 1, "the row has 3 cells; the header names 2", [2]),
+    Rowed("cells too few", "x.csv", b"q,a\n1,2\n3\n4,5\n", 2, "cells in the row: 1; columns in the header: 2", [1, 3]),
+    Rowed("cells too many", "x.tsv", b"q\ta\n1\t2\t3\n4\t5\n", 1, "cells in the row: 3; columns in the header: 2", [2]),
     Rowed("text behind a quote", "x.csv", b'q,a\n1,2\n"3\n"x,4\n5,6\n', 2, "the quotation marks in line 3–4 are wrong", [1, 3]),
     Rowed("a NUL in a cell", "x.csv", b"q,a\n1,2\0\n3,4\n", 1, "a holds a NUL character", [2]),
     Rowed("a NUL in a text", "x.txt", b"one\nt\0o\nthree", 2, "text holds a NUL character", [1, 3]),
     Rowed("an error in a cell", "x.xlsx", xlsx(("q", "a"), ("x", "y"), ("x", "#N/A"), ("z", "z")), 2, "the cell a shows the error #N/A", [1, 3]),
-    Rowed("cells too many in Excel", "x.xlsx", xlsx(("q", "a"), ("x", "y", "z"), ("x", "y")), 1, "the row has 3 cells", [2]),
+    Rowed("cells too many in Excel", "x.xlsx", xlsx(("q", "a"), ("x", "y", "z"), ("x", "y")), 1, "cells in the row: 3", [2]),
 ]  # fmt: skip
 
 

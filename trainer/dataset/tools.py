@@ -11,6 +11,7 @@ from trainer.dataset.fields import Bad, as_json, from_json, shown, whole, wrong
 
 _CALLS = "a call with name and arguments, or a list of them"
 _TOOL = "a function with a name"
+_NAME = "a text with a name in it"
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 
@@ -46,8 +47,13 @@ def _tool(value: Any, field: str) -> dict[str, Any]:
         raise wrong(f"{field}.function", function, _TOOL)
     name = function.get("name")
     if not isinstance(name, str) or not name.strip():
-        raise wrong(f"{field}.name", name, "a text")
+        raise _nameless(field, name)
     return {"type": "function", "function": function}
+
+
+def _nameless(field: str, name: Any) -> Bad:
+    """The reason for a function without a name."""
+    return Bad("row_missing", field=f"{field}.name") if name == "" else wrong(f"{field}.name", name, _NAME)
 
 
 def read_calls(value: Any, field: str) -> tuple[Call, ...]:
@@ -67,10 +73,12 @@ def _call(value: Any, field: str) -> Call:
         raise wrong(field, value, _CALLS)
     name, arguments = value.get("name"), value.get("arguments")
     if not isinstance(name, str) or not name.strip():
-        raise wrong(f"{field}.name", name, "a text")
+        raise _nameless(field, name)
     whole(name, f"{field}.name")
     if isinstance(arguments, str):
-        whole(arguments, f"{field}.arguments")
+        # Some tools take plain text. What begins as an object has to end as one.
+        if arguments.lstrip().startswith("{"):
+            from_json(arguments, f"{field}.arguments")
         return Call(name, arguments if arguments.strip() else "{}")
     return Call(name, as_json({} if arguments is None else arguments, f"{field}.arguments"))
 

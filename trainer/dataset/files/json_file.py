@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from trainer.dataset.fields import kind
 from trainer.dataset.files.item import Broken, Item
 from trainer.dataset.files.json_text import Fault, JsonReader, fault_in, tokens
 from trainer.dataset.files.lines import MAX_ROW, read_json_lines
@@ -40,7 +41,7 @@ def read_json(source: Source, pieces: Iterable[str], skip: Skip) -> Iterator[Ite
         value = window.value(1)
         if window.peek():
             raise window.error("Extra data", 1)
-        found = "NaN" if isinstance(value, Broken) else type(value).__name__
+        found = "NaN" if isinstance(value, Broken) else kind(value)
         raise source.error("data_not_list", found=found)
 
 

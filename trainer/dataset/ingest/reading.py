@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.dataset.conversation import Conversation, Media, Row, RowProblem
-from trainer.dataset.files import Broken, Item, Tell, read_items
+from trainer.dataset.files import Broken, Item, Tell
 from trainer.dataset.info import DatasetInfo, parse_entry
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.canonical import Canonical, with_media
@@ -78,7 +78,7 @@ class Bench:
         total, before = sum(sizes.values()), 0
         for name in self.tables:
             told = _shifted(tell, before, total) if tell else None
-            for item in read_items(self._staged.files / name, tell=told):
+            for item in self._staged.read(name, told):
                 yield name, item
             before += sizes[name]
             if tell:

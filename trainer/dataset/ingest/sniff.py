@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from trainer.dataset.conversation import Row
-from trainer.dataset.files import Item, read_items
+from trainer.dataset.files import Item
 from trainer.dataset.ingest.archive import Limits
 from trainer.dataset.ingest.plan import Plan
 from trainer.dataset.ingest.reading import Bench
@@ -27,7 +27,7 @@ def sniff(staged: Staged, tables: Sequence[str], limits: Limits) -> Shape:
     each = max(3, LOOKED_AT // len(chosen))
     looked: list[tuple[str, Item]] = []
     for name in chosen[:LOOKED_AT]:
-        looked += [(name, item) for item in islice(read_items(staged.files / name), each)]
+        looked += [(name, item) for item in islice(staged.read(name), each)]
     shape = recognise([item.value for _, item in looked if isinstance(item.value, dict)])
     if shape.mapping.problems():
         return shape

@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from trainer.dataset.files import Item, Tell, read_items
 from trainer.dataset.ingest.archive import (
     MEDIA,
     TABLES,
@@ -85,6 +86,17 @@ class Staged:
             for kind in kinds
         ]
         return (*single, *(choice for choice in together if len(choice.tables) > 1))
+
+    def read(self, table: str, tell: Tell | None = None) -> Iterator[Item]:
+        """The items of a table. A UserError names the file as the person does: where it lies for a day is no news."""
+        try:
+            yield from read_items(self.files / table, tell=tell)
+        except UserError as error:
+            values = {
+                key: value.replace(f"{self.files}{os.sep}", "") if isinstance(value, str) else value
+                for key, value in error.values.items()
+            }
+            raise UserError(error.code, field=error.field, **values) from error
 
     def require(self, tables: Sequence[str]) -> tuple[str, ...]:
         """The names of the tables, those of the first choice when none is given. Raises UserError for others."""
