@@ -169,10 +169,12 @@ def _read_config(path: Path, trust: bool) -> PretrainedConfig:
 
 
 def _loader(config: PretrainedConfig, path: Path, trust: bool) -> Any:
+    # Some kinds stand in both lists, and there only the part that speaks would be loaded.
+    sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if sees and (is_vision(path) or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        return AutoModelForImageTextToText
     if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return AutoModelForCausalLM
-    if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return AutoModelForImageTextToText
     if trust and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
         return AutoModelForCausalLM
     raise UserError("model_unknown_kind", path=str(path), kind=config.model_type)
