@@ -41,6 +41,7 @@ USAGE = """TuneBoard: fine-tune language models.
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
 python -m trainer chat --model_name_or_path M [--adapter_name_or_path A] [--compare] [--prompt TEXT]... [--json]
+                       [--image FILE]... [--video FILE]...   shown with each prompt, or with the first question
 python -m trainer data list [--json]                   the datasets of the data folder (--dataset_dir DIR: of another one)
 python -m trainer data check NAME|FILE [--json]        every row looked at; what is wrong with which row
 python -m trainer data preview NAME [name=value ...]   rows as a model sees them, trained text marked (--rows N, --page N)
@@ -177,16 +178,21 @@ def _stop_on_signals(folder: RunFolder) -> Iterator[None]:
 def chat(words: Sequence[str]) -> int:
     """Answers prompts, or talks at the terminal. Raises UserError for what cannot be used."""
     prompts: list[str] = []
+    shown: list[tuple[str, str]] = []
     switches: set[str] = set()
     others: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
-        if name == "--prompt":
+        if name in ("--prompt", "--image", "--video"):
             if not equals and not rest:
-                raise UserError("prompt_missing")
-            prompts.append(value if equals else rest.pop(0))
+                raise UserError("prompt_missing" if name == "--prompt" else "chat_file_missing", flag=name)
+            value = value if equals else rest.pop(0)
+            if name == "--prompt":
+                prompts.append(value)
+            else:
+                shown.append((name, value))
         elif word in ("--compare", "--json"):
             switches.add(word)
         else:
@@ -194,9 +200,15 @@ def chat(words: Sequence[str]) -> int:
     config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)})
     if not config.model.model_name_or_path:
         raise UserError("no_model", field="model_name_or_path")
+    from trainer.chat.attached import attach
     from trainer.chat.terminal import run_chat
 
-    return run_chat(config, prompts, compare="--compare" in switches, as_json="--json" in switches)
+    media = [
+        attach(Path(file).expanduser(), "video" if name == "--video" else "image") for name, file in shown
+    ]
+    return run_chat(
+        config, prompts, media=media, compare="--compare" in switches, as_json="--json" in switches
+    )
 
 
 def data(words: Sequence[str]) -> int:

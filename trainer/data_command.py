@@ -14,12 +14,12 @@ from typing import Any
 from trainer.config import RunConfig
 from trainer.data_words import USAGE, Meter, Words, number, read_words
 from trainer.dataset.checkup import check as check_dataset
-from trainer.dataset.conversation import RowProblem
 from trainer.dataset.info import choose, load_info
 from trainer.dataset.ingest.archive import MEDIA, TABLES, Limits, shown_size
 from trainer.dataset.ingest.checking import Checked, check
 from trainer.dataset.ingest.mapping import ROLES, Mapping
 from trainer.dataset.ingest.plan import Plan
+from trainer.dataset.ingest.recipe import Dropped
 from trainer.dataset.ingest.register import Registered
 from trainer.dataset.ingest.repair import require_repairs
 from trainer.dataset.ingest.shape import Shape
@@ -262,7 +262,7 @@ def register(words: Words) -> int:
     return DONE
 
 
-def _print_registered(done: Registered, dropped: Sequence[RowProblem], folder: Path) -> None:
+def _print_registered(done: Registered, dropped: Sequence[Dropped], folder: Path) -> None:
     print(
         f"registered {visible(done.name)} in {folder}. "
         f"Rows: {done.rows}; left out: {done.dropped}; pictures and videos: {done.media}"

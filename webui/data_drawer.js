@@ -137,8 +137,12 @@ let registered = '';
 // A question that has just been raised is answered next, wherever the pressed button has gone; a refusal is seen.
 const attend = (drawn) => {
   if (!isOpen()) return;
-  const raised = find('form[data-act=save_name] input') || find('.tb-step [data-act=keep]');
-  if (raised && !raised.tbSeen) { raised.tbSeen = true; raised.focus(); raised.select?.(); }
+  const raised = find('form input[aria-invalid], form[data-act=save_name] input') || find('.tb-step [data-act=keep]');
+  if (raised && raised.tbActs !== drawn.dataset.acts) {
+    raised.tbActs = drawn.dataset.acts;
+    raised.focus();
+    raised.select?.();
+  }
   if (document.activeElement === document.body) drawn.focus({ preventScroll: true });
   const told = find('.tb-told [role=alert]');
   if (told && told.tbActs !== drawn.dataset.acts) { told.tbActs = drawn.dataset.acts; told.scrollIntoView({ block: 'nearest' }); }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 from trainer.config import RunConfig
 from trainer.dataset.doctor import count_steps
+from trainer.dataset.entry import DatasetInfo
 from trainer.dataset.info import choose
+from trainer.dataset.ingest.cupboard import ROWS
+from trainer.dataset.ingest.recipe import read_recipe
 from trainer.dataset.load import load_rows
 from trainer.errors import UserError
 from trainer.jobs.jobs import Jobs
@@ -20,8 +23,9 @@ from trainer.options import DataOptions
 from webui import form
 
 PLACEHOLDERS = {"identity_name": "{{name}}", "identity_author": "{{author}}"}
-# A larger file is not read again and again while somebody types; its rows are counted when the run starts.
-MOST_BYTES = 64 << 20
+# A larger file is not read while somebody types: it would take seconds. What is known of it stands in its recipe, if it
+# has one; else its rows are counted by the preview, or when the run starts.
+MOST_BYTES = 8 << 20
 KEPT = 16
 RUNS_FRESH_S = 10.0
 
@@ -96,7 +100,7 @@ class Outlook:
         files = [file for info in infos for file in _files(info.path)]
         stats = [path.stat() for path in files]
         if sum(stat.st_size for stat in stats) > MOST_BYTES:
-            return None
+            return _noted(data, infos)
         key = (data, config.train.seed, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
         with self._lock:
             if key not in self._counted:
@@ -133,6 +137,19 @@ def _rows_a_step(config: RunConfig) -> int:
 
 def _files(path: Path) -> list[Path]:
     return sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
+
+
+def _noted(data: DataOptions, infos: Sequence[DatasetInfo]) -> Counted | None:
+    """The rows that were registered; None where a dataset was not, or where only the rows tell how many there will be."""
+    if data.mix_strategy != "concat" or data.val_size or data.eval_dataset:
+        return None
+    rows = 0
+    for info in infos:
+        recipe = read_recipe(info.path.parent) if info.path.name == ROWS else None
+        if recipe is None or recipe.name != info.name or info.num_samples is not None:
+            return None
+        rows += min(recipe.registered, data.max_samples or recipe.registered)
+    return Counted(rows, 0, 0, frozenset())
 
 
 def _filled(files: list[Path]) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from trainer.errors import UserError
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
+from trainer.options import DataOptions
 from webui.form import CUSTOM
 from webui.i18n import say
 
@@ -17,13 +18,17 @@ _MOST_RUNS = 100
 
 
 class Partner(NamedTuple):
-    """What to load. `name` is for people; `checkpoints` are folders that act together, none for the base alone."""
+    """What to load. `name` is for people; `checkpoints` are folders that act together, none for the base alone.
+
+    `data` are the options under which the run has seen pictures.
+    """
 
     name: str
     model: str
     checkpoints: tuple[str, ...]
     template: str
     hub: str
+    data: DataOptions = DataOptions()
 
 
 class Top(NamedTuple):
@@ -72,8 +77,9 @@ def partner(jobs: Jobs, whom: str, top: Top) -> Partner:
     below = config.model.adapter_name_or_path if config.lora.create_new_adapter else ()
     name = f"{job.name} · {step}" if step else job.name
     return Partner(
-        name, config.model.model_name_or_path, (*below, str(folder)), config.data.template, config.model.hub
-    )
+        name, config.model.model_name_or_path, (*below, str(folder)), config.data.template, config.model.hub,
+        config.data,
+    )  # fmt: skip
 
 
 def _checkpoint(job: Job, step: str) -> Path:

@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
+from typing import Any
 
 from trainer.chat.request import Chunk, Turn
 from webui.i18n import say
 from webui.panel import button, spoken
+from webui.pictures import Picture, pictures_html
 from webui.words import count
 
 _FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
@@ -19,17 +21,26 @@ _SIDES = {"base": "tb-base", "tuned": "tb-tuned"}
 
 @dataclass(frozen=True)
 class Talk:
-    """`said` holds for each side one chunk per answer; `questions` are common to all sides, the last one perhaps open."""
+    """`said` holds for each side one chunk per answer; `questions` are common to all sides, the last one perhaps open.
+
+    `shown` are the pictures that came with each question.
+    """
 
     questions: tuple[str, ...] = ()
     said: Mapping[str, tuple[Chunk, ...]] = field(default_factory=dict)
+    shown: tuple[tuple[Picture, ...], ...] = ()
 
-    def asked(self, question: str, sides: Sequence[str]) -> Talk:
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Those of all questions."""
+        return tuple(each for pictures in self.shown for each in pictures)
+
+    def asked(self, question: str, sides: Sequence[str], pictures: tuple[Picture, ...] = ()) -> Talk:
         """With a question that nobody has answered yet. Other sides than before begin a new conversation."""
         if self.questions and set(sides) != set(self.said):
-            return Talk((question,), {side: (Chunk(side),) for side in sides})
+            return Talk((question,), {side: (Chunk(side),) for side in sides}, (pictures,))
         said = {side: (*self.said.get(side, ()), Chunk(side)) for side in sides}
-        return Talk((*self.questions, question), said)
+        return Talk((*self.questions, question), said, (*self.shown, pictures))
 
     def heard(self, chunk: Chunk) -> Talk:
         """With more of the last answer of a side."""
@@ -38,25 +49,30 @@ class Talk:
 
     def without_last(self) -> Talk:
         """Without the last question and its answers."""
-        return Talk(self.questions[:-1], {side: answers[:-1] for side, answers in self.said.items()})
+        said = {side: answers[:-1] for side, answers in self.said.items()}
+        return Talk(self.questions[:-1], said, self.shown[:-1])
 
     def histories(self) -> dict[str, tuple[Turn, ...]]:
         """The complete turns of each side."""
         return {
             side: tuple(
-                Turn(q, chunk.text) for q, chunk in zip(self.questions, answers, strict=False) if chunk.done
+                Turn(question, chunk.text, tuple(each.media for each in pictures))
+                for question, pictures, chunk in zip(self.questions, self.shown, answers, strict=False)
+                if chunk.done
             )
             for side, answers in self.said.items()
         }
 
     def jsonl(self) -> str:
-        """One JSON object a line with `prompt`, `answer`, and `base` where two sides answered."""
+        """One JSON object a line with `prompt`, `answer`, `base` where two sides answered, and `media`: names of files."""
         lines = []
         for place, question in enumerate(self.questions):
             texts = {side: answers[place].text for side, answers in self.said.items() if place < len(answers)}
-            row = {"prompt": question, "answer": texts.get("tuned", texts.get("base", ""))}
+            row: dict[str, Any] = {"prompt": question, "answer": texts.get("tuned", texts.get("base", ""))}
             if len(texts) > 1:
                 row["base"] = texts["base"]
+            if self.shown[place]:
+                row["media"] = [each.name for each in self.shown[place]]
             lines.append(json.dumps(row, ensure_ascii=False))
         return "\n".join(lines)
 
@@ -86,7 +102,7 @@ def _say(key: str, lang: str, **values: object) -> str:
 def _column(talk: Talk, side: str, name: str, lang: str, busy: bool) -> str:
     answers = talk.said.get(side, ())
     turns = "".join(
-        _turn(question, answers[place], lang, busy and place + 1 == len(talk.questions))
+        _turn(question, talk.shown[place], answers[place], lang, busy and place + 1 == len(talk.questions))
         for place, question in enumerate(talk.questions)
         if place < len(answers)
     )
@@ -99,7 +115,7 @@ def _column(talk: Talk, side: str, name: str, lang: str, busy: bool) -> str:
     )
 
 
-def _turn(question: str, chunk: Chunk, lang: str, open_: bool) -> str:
+def _turn(question: str, pictures: Sequence[Picture], chunk: Chunk, lang: str, open_: bool) -> str:
     facts = []
     if chunk.tokens:
         facts.append(_say("tokens", lang, count=count(chunk.tokens, lang), speed=f"{chunk.tokens_per_s:.1f}"))
@@ -107,9 +123,10 @@ def _turn(question: str, chunk: Chunk, lang: str, open_: bool) -> str:
         facts.append(_say(f"ending.{chunk.ending}", lang))
     if chunk.left_out:
         facts.append(escape(spoken("chat_note_left_out", {"count": chunk.left_out}, lang).text))
+    asked = f'<div class="tb-question" dir="auto">{escape(question)}</div>' if question.strip() else ""
     cursor = '<span class="tb-cursor"></span>' if open_ and not chunk.done else ""
     return (
-        f'<div class="tb-question" dir="auto">{escape(question)}</div>'
+        f"{pictures_html(pictures, lang)}{asked}"
         f'<div class="tb-answer" dir="auto">{answer_html(chunk.text)}{cursor}</div>'
         f'<div class="tb-facts">{" · ".join(facts)}</div>'
     )

@@ -118,6 +118,7 @@ def test_from_a_dropped_table_to_a_run_and_back(open_page: Open, server: Server)
     page.fill("#data form[data-act='register'] input", "../out")
     page.click("#data form[data-act='register'] button[type=submit]")
     page.wait_for_selector("#data form[data-act='register'] [role='alert']")
+    page.wait_for_selector("#data form[data-act='register'] input:focus")
     register(page, "support")
     assert chosen(page) == ["support"]
     wait_for_text(page, "#sentence", f"{ROWS - 1} rows")

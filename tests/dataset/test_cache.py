@@ -192,6 +192,26 @@ def test_a_folder_that_cannot_be_made_does_not_matter(tmp_path: Path) -> None:
     assert len(gather(renderer(data), data, 42, folder=tmp_path / "file" / "rows").train) == 4
 
 
+def test_who_waits_can_end_the_rendering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Enough(Exception):
+        pass
+
+    asked: list[int] = []
+
+    def breathe() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise Enough
+
+    data = write(tmp_path / "data", a=rows("a", 30))
+    monkeypatch.setattr("trainer.dataset.cache.BREATH", 4)
+    monkeypatch.setattr("trainer.dataset.render.BATCH", 4)
+    with pytest.raises(Enough):
+        gather(renderer(data), data, 42, folder=tmp_path / "kept", breathe=breathe)
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert len(gather(renderer(data), data, 42, folder=tmp_path / "kept", breathe=lambda: None).train) == 30
+
+
 def test_rows_are_rendered_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write(tmp_path / "data", a=rows("a", 30))
     expected = gather(renderer(data), data, 42, folder=tmp_path / "one")
@@ -235,3 +255,13 @@ def test_nothing_to_train_is_a_sentence(cutoff: int, tmp_path: Path) -> None:
     with pytest.raises(UserError) as theirs:
         render_all(renderer(data), load_rows(data, 42).train)
     assert (ours.value.code, ours.value.values) == (theirs.value.code, theirs.value.values)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["pipe.jsonl", "/dev/zero"])
+def test_what_is_read_without_end_is_refused_before_its_fingerprint(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    info = load.DatasetInfo("endless", tmp_path / name)
+    with pytest.raises(UserError) as error:
+        cache.contents_key(cache.Origin(info, DataOptions()))
+    assert error.value.code == "file_special"

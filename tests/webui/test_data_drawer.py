@@ -17,11 +17,13 @@ from tests.jobs.fake import FakeRun, config, wait
 from tests.webui.test_panel import EVIL, Elements
 from trainer.dataset.ingest.task import Progress
 from trainer.jobs.workspace import Workspace
+from webui import form
 from webui.data_defects import reason
 from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
 from webui.data_shelf import rows_said, size
 from webui.data_state import Drawer, Press, Work
+from webui.desk import Desk
 from webui.i18n import LANGUAGES, say
 from webui.tabs.data import DOWNLOADS, KEPT_S, _renamed, served, sweep
 
@@ -187,6 +189,21 @@ def test_what_is_shown_of_a_file_is_what_is_in_it(desk: DataDesk, tmp_path: Path
     assert refused.trouble is not None
     html = drawer_html(desk, refused, "en")
     assert "program.json" in html and str(desk.shelf.folder) not in html and ".staging" not in html
+
+
+def test_a_large_dataset_is_not_read_to_say_how_many_rows_it_has(
+    desk: DataDesk, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(desk, checked(desk, brought(desk, table(tmp_path))), "support")
+    monkeypatch.setattr("webui.outlook.MOST_BYTES", 0)
+    monkeypatch.setattr("webui.outlook.load_rows", None)
+    values = {**form.proposed("Sprout", "lora"), "dataset": ["support"]}
+    ask = Desk(workspace).look
+    assert (ask(values).rows, ask(values).problem) == (11, None)
+    assert ask({**values, "max_samples": 5}).rows == 5
+    # How many are left for training, or that a person has written, only the rows tell.
+    assert ask({**values, "val_size": 0.1}).rows is None
+    assert ask({**values, "dataset": ["support", "identity"]}).rows is None
 
 
 def test_the_shelf_asks_before_it_deletes_and_refuses_while_a_run_needs_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,7 +32,9 @@ def ask(app: App) -> None:
     async def asked() -> None:
         await app({"type": "http"}, receive, send)
 
-    asyncio.run(asked())
+    # In a thread of its own: Playwright's loop may be running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(asked())).result()
 
 
 @pytest.mark.parametrize("error", [ClientDisconnect(), asyncio.CancelledError()])

@@ -13,11 +13,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.chat.request import Chunk, Mode, Request
+from trainer.chat.request import Chunk, Mode, Request, sight
+from trainer.dataset.conversation import Media, MediaKind
 from trainer.errors import UserError
 from trainer.events import Note
+from trainer.options import DataOptions
 
 if TYPE_CHECKING:
     from trainer.chat.prompt import Task
@@ -31,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is loaded. `sides` are the names of the voices ("base", "tuned"); `context` counts tokens."""
+    """What is loaded. `sides` are the names of the voices ("base", "tuned"); `context` counts tokens.
+
+    `sees` says which kinds of media all sides take.
+    """
 
     model: str
     checkpoints: tuple[str, ...]
@@ -41,6 +46,7 @@ class Loaded:
     dtype: str
     context: int
     notes: tuple[Note, ...] = ()
+    sees: tuple[MediaKind, ...] = ()
 
 
 @dataclass
@@ -127,17 +133,20 @@ class ChatEngine:
         template: str = "",
         hub: str = "huggingface",
         trust_remote_code: bool = False,
+        data: DataOptions | None = None,
     ) -> Loaded:
         """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
 
         `adapters` are folders with adapters, which act together, or one folder with a whole tuned model. `mode` says who
-        answers: "base", "tuned", or "compare" for both. Weights are fp32 on a CPU and in the GPU's half precision there.
+        answers: "base", "tuned", or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half precision there.
         Raises UserError for a model or checkpoint that cannot be used, for too little memory (the old model is gone by
         then), and while the engine loads or answers.
         """
         self._take("loading")
         try:
-            return self._replace(model, adapters, mode, template, hub, trust_remote_code)
+            return self._replace(
+                model, adapters, mode, hub, template, trust_remote_code, sight(data or DataOptions())
+            )
         except Exception as error:
             problem = _explain(error, "chat_load_failed")
         finally:
@@ -146,23 +155,21 @@ class ChatEngine:
         self._give_back()
         raise problem
 
-    def _replace(
-        self, model: str, adapters: Sequence[str], mode: Mode, template: str, hub: str, trust: bool
-    ) -> Loaded:
+    def _replace(self, model: str, adapters: Sequence[str], mode: Mode, hub: str, *how: Any) -> Loaded:
         self._warm_up()
-        from trainer.chat.sides import Loader, notes, plan
+        from trainer.chat.sides import Loader, notes, plan, seen_by
         from trainer.model.catalog import resolve
 
         # Mistakes in names must not cost the model that is loaded: it goes only then.
         base = resolve(model, hub)
         wanted = plan(base, [Path(each) for each in adapters], mode)
         self._drop()
-        loader = Loader(template, trust)
+        loader = Loader(*how)
         sides = loader.load(wanted)
         self._sides, self._loaded = sides, Loaded(
             model, tuple(adapters) if mode != "base" else (), mode, tuple(side.name for side in sides),
             loader.device.type, str(loader.dtype).removeprefix("torch."), min(side.context for side in sides),
-            tuple(notes(model, base, wanted.adapters)),
+            tuple(notes(model, base, wanted.adapters)), seen_by(sides),
         )  # fmt: skip
         return self._loaded
 
@@ -201,6 +208,18 @@ class ChatEngine:
             if chunk.done:
                 found[number][chunk.side] = chunk
         return found
+
+    def cost(self, media: Media) -> int:
+        """The tokens that a picture or video takes in a prompt of what is loaded.
+
+        Raises UserError when nothing is loaded, when a side reads only text, and for a file that cannot be used.
+        """
+        sides = self._sides
+        if not sides:
+            raise UserError("chat_empty")
+        from trainer.chat.seeing import cost
+
+        return max(cost(side.renderer, media) for side in sides)
 
     def _begin(self, requests: Sequence[Request]) -> _Ticket:
         """Waits for its turn and starts answering in a thread of its own."""

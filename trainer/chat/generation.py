@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from trainer.chat.decoder import Decoder
 from trainer.chat.request import Ending
+from trainer.dataset.conversation import Media
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,16 @@ class Draw:
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt of a batch. `adapter` names PEFT's adapter for this row, "" for the model as it stands."""
+    """One prompt of a batch. `adapter` names PEFT's adapter for this row, "" for the model as it stands.
+
+    `media` are the pictures and videos whose tokens stand in the prompt, in order.
+    """
 
     prompt: tuple[int, ...]
     adapter: str
     draw: Draw
     max_new_tokens: int
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,24 @@ class Progress:
     tokens: int
     tokens_per_s: float
     ending: Ending = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model takes of a batch's pictures: `pixels` by the names of its arguments, and the kind of each token.
+
+    `kinds` are the arguments (none, for many models) that take 0 for a token of text, 1 of a picture, 2 of a video;
+    `kind_of` tells them for rows of ids.
+    """
+
+    pixels: Mapping[str, Any]
+    kinds: tuple[str, ...] = ()
+    kind_of: Callable[[list[list[int]]], list[list[int]]] = lambda rows: [[0] * len(row) for row in rows]
+
+    def inputs(self, ids: torch.Tensor) -> dict[str, Any]:
+        """All arguments beside `ids` (batch, width), on their device."""
+        kinds = torch.tensor(self.kind_of(ids.tolist()), device=ids.device) if self.kinds else None
+        return {**self.pixels, **dict.fromkeys(self.kinds, kinds)}
 
 
 class _Drawing(LogitsProcessor):
@@ -147,10 +170,12 @@ def generate(
     report: Callable[[Progress], None],
     *,
     adapters_off: bool = False,
+    seen: Seen | None = None,
 ) -> None:
     """Answers all rows in one batch and reports every new token of each; the last report of a row has an ending.
 
     Rows of different length are padded on the left. `adapters_off` answers with the base of a model with adapters.
+    `seen` is what the model takes of the rows' pictures beside their tokens.
     Returns when every row has ended or `stop` is set; raises what the model raises.
     """
     device = model.device
@@ -160,6 +185,7 @@ def generate(
     mask = torch.tensor(
         [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=device
     )
+    pixels = seen.inputs(ids) if seen else {}
     mixed = {"adapter_names": [row.adapter for row in rows]} if any(row.adapter for row in rows) else {}
     off = model.disable_adapter() if adapters_off else contextlib.nullcontext()
     with torch.inference_mode(), off, no_leftovers(model):
@@ -171,6 +197,7 @@ def generate(
             stopping_criteria=[_Stop(stop, rows, width)],
             streamer=_Rows(rows, tokenizer, stop_ids, report),
             **mixed,
+            **pixels,
         )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from trainer.chat.attached import is_about_media, parts, refusal, require_readable
 from trainer.chat.generation import Draw, Progress, Row, generate
 from trainer.chat.request import Chunk, Request, Turn
+from trainer.chat.seeing import look, require_seen
 from trainer.chat.sides import Side
+from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Message, message
 from trainer.errors import UserError
 
@@ -35,7 +38,8 @@ class Task:
         if progress.ending:
             # An answer that was stopped before its first word is none.
             said = progress.text or progress.ending != "stopped"
-            history = (*self.history, Turn(self.request.question, progress.text)) if said else self.history
+            turn = Turn(self.request.question, progress.text, self.request.media)
+            history = (*self.history, turn) if said else self.history
         return Chunk(
             self.side.name, progress.text, progress.ending, progress.tokens, progress.tokens_per_s, self.left_out,
             history,
@@ -46,8 +50,11 @@ def prepare(sides: Sequence[Side], requests: Sequence[Request]) -> list[Task]:
     """The prompts of all sides for all requests. Raises UserError for an empty or over-long question."""
     tasks = []
     for number, request in enumerate(requests):
-        if not request.question.strip():
+        if not request.question.strip() and not request.media:
             raise UserError("chat_no_question")
+        for side in sides:
+            require_seen(side.renderer, request.media)
+        require_readable(request.media)
         seed = secrets.randbits(63) if request.seed is None else request.seed
         draw = Draw(request.temperature, request.top_p, seed)
         tasks += [_task(number, request, side, draw) for side in sides]
@@ -56,23 +63,41 @@ def prepare(sides: Sequence[Side], requests: Sequence[Request]) -> list[Task]:
 
 def _task(number: int, request: Request, side: Side, draw: Draw) -> Task:
     history = tuple(request.histories.get(side.name, ()))
+    require_seen(side.renderer, [media for turn in history for media in turn.media] + list(request.media))
     # Half the context may be filled with the past when the answer could be longer than the other half.
     room = min(request.max_new_tokens, side.context // 2)
     for left_out in range(len(history) + 1):
-        prompt = side.renderer.prompt(_messages(history[left_out:], request.question), _whole(request.system))
+        messages = _messages([*history[left_out:], Turn(request.question, "", request.media)])
+        prompt = _prompt(side, messages, _whole(request.system))
         if len(prompt) + room <= side.context:
             break
     most = min(request.max_new_tokens, side.context - len(prompt))
     if most < 1:
         raise UserError("chat_question_long", tokens=len(prompt), limit=side.context)
-    return Task(number, request, side, Row(tuple(prompt), side.adapter, draw, most), history, left_out)
+    media = tuple(each for one in messages for each in one.media)
+    return Task(number, request, side, Row(tuple(prompt), side.adapter, draw, most, media), history, left_out)
 
 
-def _messages(history: Iterable[Turn], question: str) -> list[Message]:
+def _prompt(side: Side, messages: Sequence[Message], system: str) -> list[int]:
+    try:
+        return side.renderer.prompt(messages, system)
+    except UserError as error:
+        why = error.__cause__
+        if isinstance(why, Unusable) and is_about_media(why):
+            raise refusal(why) from None
+        if isinstance(why, Unusable) and any(each.media for each in messages):
+            # Templates of plain words trip over a message that is not only text.
+            raise UserError("chat_media_template", field="template") from None
+        raise
+
+
+def _messages(turns: Sequence[Turn]) -> list[Message]:
+    """Questions and answers in turn; the last turn's answer is awaited."""
     said = []
-    for turn in history:
-        said += [message("user", _whole(turn.question)), message("assistant", _whole(turn.answer))]
-    return [*said, message("user", _whole(question))]
+    for turn in turns:
+        said.append(Message("user", parts(_whole(turn.question), turn.media)))
+        said.append(message("assistant", _whole(turn.answer)))
+    return said[:-1]
 
 
 def _whole(text: str) -> str:
@@ -133,4 +158,7 @@ def _answer(batch: Sequence[Task], stop: threading.Event, report: Callable[[int,
             pass_on(Progress(row, "", 0, 0.0, "stopped"))
         return
     rows = [task.row for task in batch]
-    generate(side.model, side.tokenizer, rows, side.stop_ids, stop, pass_on, adapters_off=side.adapters_off)
+    seen = look(side.renderer, side.model, rows)
+    generate(
+        side.model, side.tokenizer, rows, side.stop_ids, stop, pass_on, adapters_off=side.adapters_off, seen=seen
+    )  # fmt: skip

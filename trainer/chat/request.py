@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from trainer.dataset.conversation import Media
+from trainer.options import DataOptions
 
 Mode = Literal["base", "tuned", "compare"]
 Ending = Literal["", "end", "length", "stopped"]
+SIGHT = (
+    "image_max_pixels",
+    "image_min_pixels",
+    "video_max_pixels",
+    "video_min_pixels",
+    "video_fps",
+    "video_maxlen",
+)
+
+
+def sight(data: DataOptions) -> DataOptions:
+    """Of a run's options only those that say how large it has seen pictures: a chat shows them the same way."""
+    return replace(DataOptions(), **{name: getattr(data, name) for name in SIGHT})
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and its answer."""
+    """One question, with what was shown, and its answer."""
 
     question: str
     answer: str
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,8 @@ class Request:
 
     `histories` holds the earlier turns of each side by its name; a side without an entry begins anew. `temperature` 0
     always takes the likeliest token. The same `seed` gives the same answer; None draws anew. `owner` is whatever the
-    caller wants to stop its own answers by.
+    caller wants to stop its own answers by. `media` stand before the question's text, or where it has the marks <image>
+    and <video>.
     """
 
     question: str
@@ -35,6 +53,7 @@ class Request:
     max_new_tokens: int = 512
     seed: int | None = None
     owner: str = ""
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True)

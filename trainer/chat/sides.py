@@ -10,16 +10,19 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer.chat.generation import no_leftovers
 from trainer.chat.memory import require_room
 from trainer.chat.request import Mode
+from trainer.chat.seeing import kinds
+from trainer.dataset.conversation import MediaKind
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
 from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
 from trainer.model.catalog import check_folder, find, is_whole
-from trainer.model.load import choose_precision, load_model, load_tokenizer
+from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
 from trainer.options import DataOptions
 
 TUNED = "tuned"
@@ -93,10 +96,14 @@ def _is_whole_model(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Loader:
-    """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model."""
+    """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model.
+
+    `data` says how large pictures are shown.
+    """
 
     template: str
     trust: bool
+    data: DataOptions
 
     @property
     def device(self) -> torch.device:
@@ -120,19 +127,25 @@ class Loader:
         if len(sides) == 2:
             return _as(sides[0], sides[0].model, "base"), sides[1]
         (both,) = sides
-        if _mixes(both.model, both.stop_ids):
+        if (not both.renderer.sees or _speaks_only(both.model)) and _mixes(both.model, both.stop_ids):
             return _as(both, both.model, "base", UNTOUCHED), _as(both, both.model, TUNED, TUNED)
         return _as(both, both.model, "base", adapters_off=True), both
 
     def _side(self, path: Path, base: Path) -> Side:
         # A checkpoint that was written without a tokenizer speaks with that of its base.
         own = any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
-        tokenizer = load_tokenizer(path if own else base, self.trust)
-        renderer = Renderer(tokenizer, self.template, DataOptions())
+        place = path if own else base
+        processor = load_processor(place if _has_processor(place) else base, self.trust)
+        tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
+        renderer = Renderer(tokenizer, self.template, self.data, processor)
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
         return Side(TUNED, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
+
+
+def _has_processor(path: Path) -> bool:
+    return any((path / name).is_file() for name in PROCESSORS)
 
 
 def _as(side: Side, model: Any, name: str, adapter: str = "", adapters_off: bool = False) -> Side:
@@ -162,6 +175,15 @@ def _changes_base(path: Path) -> bool:
     return str(read_adapter(path).get("bias") or "none") != "none"
 
 
+def _speaks_only(model: Any) -> bool:
+    """Whether adapters sit on what speaks: in what sees, a batch's first dimension counts patches, not rows."""
+    spoken = model.get_base_model().get_decoder()
+    inside = {id(module) for module in spoken.modules()}
+    adapted = [each for each in model.modules() if isinstance(each, BaseTunerLayer)]
+    head = model.get_base_model().get_output_embeddings()
+    return all(id(each) in inside or each is head for each in adapted)
+
+
 def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
     """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
     ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
@@ -183,6 +205,12 @@ def _context(model: Any) -> int:
     """The longest sequence in tokens that the model was made for."""
     config = model.config.get_text_config()
     return int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+
+
+def seen_by(sides: Sequence[Side]) -> tuple[MediaKind, ...]:
+    """The kinds of media that all sides take."""
+    taken = [kinds(side.renderer) for side in sides]
+    return tuple(kind for kind in taken[0] if all(kind in each for each in taken))
 
 
 def notes(model: str, base: Path, adapters: Sequence[Path]) -> Iterator[Note]:

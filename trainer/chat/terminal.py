@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
+from trainer.chat.attached import attach
 from trainer.chat.engine import ChatEngine, Loaded
 from trainer.chat.request import Chunk, Mode, Request, Turn
 from trainer.config import RunConfig
+from trainer.dataset.conversation import Media
 from trainer.errors import UserError, tell
 
 STOPPED = 130
@@ -22,6 +25,7 @@ def run_chat(
     config: RunConfig,
     prompts: Sequence[str] = (),
     *,
+    media: Sequence[Media] = (),
     compare: bool = False,
     as_json: bool = False,
     source: TextIO | None = None,
@@ -29,8 +33,12 @@ def run_chat(
 ) -> int:
     """Loads the model of `config` and answers `prompts`, each in a conversation of its own; without prompts it talks.
 
+    `media` come with each prompt, or with the first question of a conversation; there a line `/image FILE` or
+    `/video FILE` adds to the next question.
+
     Answers go to `out` (standard output), everything else to standard error. With `as_json` each answer is one JSON
-    object a line: `prompt`, `answer`, and with `compare` the base's answer in `base`. Questions of a conversation come
+    object a line: `prompt`, `answer`, with `compare` the base's answer in `base`, and with media `media` (the file, kind
+    and tokens of each) and `image_tokens`, the sum. Questions of a conversation come
     from `source` (standard input), one a line; `clear` begins anew, `exit` ends. Returns the exit status: 0, or 130
     when it was interrupted. Raises UserError for a model, checkpoint or prompt that cannot be used.
     """
@@ -38,10 +46,11 @@ def run_chat(
     engine = ChatEngine()
     try:
         _introduce(_load(engine, config, compare))
+        with_media = _Attached(engine, media)
         if prompts:
-            _answer(engine, config, prompts, out, as_json)
+            _answer(engine, config, prompts, with_media, out, as_json)
         else:
-            _talk(engine, config, source or sys.stdin, out, as_json)
+            _talk(engine, config, with_media, source or sys.stdin, out, as_json)
     except KeyboardInterrupt:
         return STOPPED
     finally:
@@ -54,7 +63,7 @@ def _load(engine: ChatEngine, config: RunConfig, compare: bool) -> Loaded:
     mode: Mode = "compare" if compare else "tuned" if adapters else "base"
     return engine.load(
         config.model.model_name_or_path, adapters, mode, template=config.data.template, hub=config.model.hub,
-        trust_remote_code=config.model.trust_remote_code,
+        trust_remote_code=config.model.trust_remote_code, data=config.data,
     )  # fmt: skip
 
 
@@ -65,22 +74,54 @@ def _introduce(loaded: Loaded) -> None:
     print(f"{loaded.model}{tuned}: {loaded.dtype} on {loaded.device}", file=sys.stderr)
 
 
-def _request(config: RunConfig, question: str, histories: dict[str, tuple[Turn, ...]]) -> Request:
+class _Attached:
+    """The media of the next question. Raises UserError for what the loaded model does not take."""
+
+    def __init__(self, engine: ChatEngine, media: Sequence[Media] = ()) -> None:
+        self._engine = engine
+        self.media: tuple[Media, ...] = ()
+        self.tokens: tuple[int, ...] = ()
+        for each in media:
+            self.add(each)
+
+    def add(self, media: Media) -> None:
+        tokens = self._engine.cost(media)
+        self.media, self.tokens = (*self.media, media), (*self.tokens, tokens)
+        print(f"{media.name}: {tokens} tokens", file=sys.stderr)
+
+    def as_json(self) -> dict[str, Any]:
+        if not self.media:
+            return {}
+        listed = [
+            {"file": str(each.path or each.name), "kind": each.kind, "tokens": tokens}
+            for each, tokens in zip(self.media, self.tokens, strict=True)
+        ]
+        return {"media": listed, "image_tokens": sum(self.tokens)}
+
+
+def _request(
+    config: RunConfig, question: str, histories: dict[str, tuple[Turn, ...]], media: tuple[Media, ...] = ()
+) -> Request:
     wanted = config.generate
     return Request(
         question, histories, wanted.system, wanted.temperature, wanted.top_p, wanted.max_new_tokens,
-        config.train.seed,
+        config.train.seed, media=media,
     )  # fmt: skip
 
 
 def _answer(
-    engine: ChatEngine, config: RunConfig, prompts: Sequence[str], out: TextIO, as_json: bool
+    engine: ChatEngine,
+    config: RunConfig,
+    prompts: Sequence[str],
+    attached: _Attached,
+    out: TextIO,
+    as_json: bool,
 ) -> None:
     for block in _blocks(prompts):
-        answers = engine.answers([_request(config, prompt, {}) for prompt in block])
+        answers = engine.answers([_request(config, prompt, {}, attached.media) for prompt in block])
         for prompt, sides in zip(block, answers, strict=True):
             if as_json:
-                print(_as_json(prompt, sides), file=out, flush=True)
+                print(_as_json(prompt, sides, attached), file=out, flush=True)
                 continue
             if len(prompts) > 1:
                 print(f"> {prompt}", file=out)
@@ -96,23 +137,28 @@ def _blocks(prompts: Iterable[str]) -> Iterator[list[str]]:
         yield block
 
 
-def _as_json(prompt: str, sides: dict[str, Chunk]) -> str:
-    line = {"prompt": prompt, "answer": list(sides.values())[-1].text}
+def _as_json(prompt: str, sides: dict[str, Chunk], attached: _Attached) -> str:
+    line: dict[str, Any] = {"prompt": prompt, "answer": list(sides.values())[-1].text}
     if len(sides) > 1:
         line["base"] = sides["base"].text
-    return json.dumps(line, ensure_ascii=False)
+    return json.dumps({**line, **attached.as_json()}, ensure_ascii=False)
 
 
 def _heading(side: str, count: int) -> str:
     return f"{side}: " if count > 1 else ""
 
 
-def _talk(engine: ChatEngine, config: RunConfig, source: TextIO, out: TextIO, as_json: bool) -> None:
+def _talk(
+    engine: ChatEngine, config: RunConfig, attached: _Attached, source: TextIO, out: TextIO, as_json: bool
+) -> None:
     """A conversation in which every side has its own history."""
     histories: dict[str, tuple[Turn, ...]] = {}
     asks = source.isatty()
     if asks:
-        print("`clear` begins anew, `exit` ends.", file=sys.stderr)
+        print(
+            "`/image FILE` or `/video FILE` shows something, `clear` begins anew, `exit` ends.",
+            file=sys.stderr,
+        )
     while True:
         if asks:
             print("> ", end="", file=out, flush=True)
@@ -121,15 +167,29 @@ def _talk(engine: ChatEngine, config: RunConfig, source: TextIO, out: TextIO, as
         if not line or question == "exit":
             return
         if question == "clear":
-            histories = {}
+            histories, attached = {}, _Attached(engine)
+        elif question.partition(" ")[0] in ("/image", "/video"):
+            _show(attached, question)
         elif question:
-            histories = _exchange(engine, _request(config, question, histories), out, as_json)
+            request = _request(config, question, histories, attached.media)
+            after = _exchange(engine, request, attached, out, as_json)
+            # After a mistake the same may be asked in other words.
+            if after is not None:
+                histories, attached = after, _Attached(engine)
+
+
+def _show(attached: _Attached, line: str) -> None:
+    word, _, name = line.partition(" ")
+    try:
+        attached.add(attach(Path(name.strip()).expanduser(), "video" if word == "/video" else "image"))
+    except UserError as error:
+        print(error, file=sys.stderr)
 
 
 def _exchange(
-    engine: ChatEngine, request: Request, out: TextIO, as_json: bool
-) -> dict[str, tuple[Turn, ...]]:
-    """Prints the answers as they come, one side below the other, and returns the histories they leave."""
+    engine: ChatEngine, request: Request, attached: _Attached, out: TextIO, as_json: bool
+) -> dict[str, tuple[Turn, ...]] | None:
+    """Prints the answers as they come, one side below the other; the histories they leave, None after a mistake."""
     newest: dict[str, Chunk] = {}
     sides = engine.loaded.sides if engine.loaded else ()
     printer = _Printer(out, sides)
@@ -140,9 +200,11 @@ def _exchange(
                 printer.show(newest)
     except UserError as error:
         print(error, file=sys.stderr)
-        return dict(request.histories)
+        return None
     if as_json:
-        print(_as_json(request.question, {side: newest[side] for side in sides}), file=out, flush=True)
+        print(
+            _as_json(request.question, {side: newest[side] for side in sides}, attached), file=out, flush=True
+        )
     for chunk in newest.values():
         _warn(chunk)
     return {side: chunk.history for side, chunk in newest.items()}

@@ -16,7 +16,7 @@ import tempfile
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ import numpy as np
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Conversation, Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
+from trainer.dataset.files import look_into
 from trainer.dataset.load import drawn_rows, limit_of, rows_of
 from trainer.dataset.mix import Places
 from trainer.dataset.render import Renderer
@@ -35,6 +36,8 @@ from trainer.dataset.table import Block, Builder
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
+# So many rows are rendered between two questions whether to go on.
+BREATH = 256
 KEPT_BYTES = 20 * 1024**3
 KEPT_FOLDERS = 200
 # Nobody is still rendering into a folder of this age.
@@ -82,11 +85,14 @@ class Origin(NamedTuple):
         return frozenset(drawn_rows(self.info, usable, self.data, self.seed).tolist())
 
 
-def rendered_source(renderer: Renderer, origin: Origin, folder: Path | None = None) -> Source:
+def rendered_source(
+    renderer: Renderer, origin: Origin, folder: Path | None = None, breathe: Callable[[], None] = lambda: None
+) -> Source:
     """The rows of a dataset as tokens, from the cache where it has them; then no row is read.
 
-    Of a dataset with num_samples only the drawn rows are rendered. Raises UserError as `rows_of` does, and for a row
-    with pictures or videos when the model sees none.
+    Of a dataset with num_samples only the drawn rows are rendered. `breathe` is called now and then while they are; what
+    it raises ends the work, and nothing is kept. Raises UserError as `rows_of` does, and for a row with pictures or
+    videos when the model sees none.
     """
     folder = folder or default_folder()
     path = folder / _key(renderer, origin)
@@ -97,12 +103,12 @@ def rendered_source(renderer: Renderer, origin: Origin, folder: Path | None = No
             pass
     part = _part_folder(folder)
     if part is None:
-        return _render(renderer, origin, Builder())
+        return _render(renderer, origin, Builder(), breathe)
     try:
-        return _keep(_render(renderer, origin, Builder(part)), part, path)
+        return _keep(_render(renderer, origin, Builder(part), breathe), part, path)
     except OSError:
         # A full or read-only disk: the cache is a comfort, the rows are read once more.
-        return _render(renderer, origin, Builder())
+        return _render(renderer, origin, Builder(), breathe)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -115,7 +121,7 @@ def _part_folder(folder: Path) -> Path | None:
         return None
 
 
-def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
+def _render(renderer: Renderer, origin: Origin, builder: Builder, breathe: Callable[[], None]) -> Source:
     """Reads, renders and stores: only the rows of a few batches are in memory as conversations."""
     drawn = origin.drawn()
     unreadable: list[RowProblem] = []
@@ -126,7 +132,9 @@ def _render(renderer: Renderer, origin: Origin, builder: Builder) -> Source:
     waiting: deque[tuple[int, Row]] = deque()
 
     def needed() -> Iterator[Conversation]:
-        for each in origin.rows():
+        for place, each in enumerate(origin.rows()):
+            if place % BREATH == 0:
+                breathe()
             if isinstance(each, RowProblem):
                 unreadable.append(each)
                 continue
@@ -168,6 +176,8 @@ def contents_key(origin: Origin) -> str:
         for row in origin.rows():
             digest.update(repr(row).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+    # A pipe or a device would be read without end.
+    look_into(path)
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     try:
         for each in files:

@@ -92,8 +92,19 @@ class Expander:
 
     def cost(self, media: Media) -> int:
         """The number of tokens that a picture or video takes in a row, marks around it included."""
+        self._require_kinds([media])
         written = self._written(media, self.shape(media), 1)
         return len(self._processor.tokenizer(written, add_special_tokens=False)["input_ids"])
+
+    @property
+    def kinds(self) -> tuple[MediaKind, ...]:
+        """What the model sees: pictures, videos, both."""
+        return tuple(self._marks)
+
+    def kind_of(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """For every token id 0 where it is text, 1 where it is a picture's, 2 where it is a video's."""
+        found: list[list[int]] = self._processor.create_mm_token_type_ids([list(row) for row in rows])
+        return found
 
     def shape(self, media: Media) -> Shape:
         """The size in which the model is shown a medium, and which frames of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,15 +34,21 @@ class Gathered:
 
 
 def gather(
-    renderer: Renderer, data: DataOptions, seed: int, hub: Hub = "huggingface", folder: Path | None = None
+    renderer: Renderer,
+    data: DataOptions,
+    seed: int,
+    hub: Hub = "huggingface",
+    folder: Path | None = None,
+    breathe: Callable[[], None] = lambda: None,
 ) -> Gathered:
     """The same rows as `load_rows`, rendered; `folder` is where rendered datasets are kept.
 
+    `breathe` is called now and then while rows are rendered, and may end the work by raising.
     Raises UserError when `load_rows` would, when no row can be used, and when all are cut and no answer is whole.
     """
     train, evaluation = chosen(data)
     infos = [*train, *evaluation]
-    sources = [rendered_source(renderer, Origin(info, data, seed, hub), folder) for info in infos]
+    sources = [rendered_source(renderer, Origin(info, data, seed, hub), folder, breathe) for info in infos]
     for names, own in ((data.dataset, sources[: len(train)]), (data.eval_dataset, sources[len(train) :])):
         if names and not any(len(each.places) for each in own):
             raise no_rows(names, [problem for each in own for problem in each.unreadable])

@@ -187,13 +187,13 @@ class Renderer:
         """The ids of a conversation that waits for an answer, up to where the model begins to write.
 
         Messages are ours, or mappings in OpenAI's form; `tools` are functions in that form. Raises UserError when the
-        template refuses them or a picture cannot be read.
+        template refuses them or a picture cannot be read; the Unusable that says why is its cause.
         """
         try:
             text = self._writer.prompt(messages, system, tools)
         except Unusable as refused:
             reason = refused.values.get("reason", refused.code)
-            raise UserError("data_template_refuses", field="template", reason=reason) from None
+            raise UserError("data_template_refuses", field="template", reason=reason) from refused
         return self._encode([text])[0].ids
 
     def _render_batch(self, batch: Sequence[Conversation]) -> list[Rendered | Unusable]:

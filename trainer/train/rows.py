@@ -52,8 +52,17 @@ class RunRows:
         return {"train": self.count, "evaluation": evaluation, "fingerprint": digest.hexdigest()[:16]}
 
 
-def rows_for(config: RunConfig, tokenizer: Any, renderer: Renderer, tell: Tell) -> RunRows:
-    """The rows of a run; zero usable ones end it here, before the model is loaded. Raises UserError."""
+def rows_for(
+    config: RunConfig,
+    tokenizer: Any,
+    renderer: Renderer,
+    tell: Tell,
+    breathe: Callable[[], None] = lambda: None,
+) -> RunRows:
+    """The rows of a run; zero usable ones end it here, before the model is loaded. Raises UserError.
+
+    `breathe` is called now and then while rows are rendered, and may end the work by raising.
+    """
     data = config.data
     kept = Path(data.tokenized_path).expanduser() if data.tokenized_path else None
     found = tokenized.read(kept, tokenizer, renderer) if kept and tokenized.has_rows(kept) else None
@@ -67,7 +76,7 @@ def rows_for(config: RunConfig, tokenizer: Any, renderer: Renderer, tell: Tell) 
             raise UserError("streaming_excludes", field="tokenized_path", name="tokenized_path")
         return _streamed(config, renderer, tell)
     if found is None:
-        found = gather(renderer, data, config.train.seed, config.model.hub)
+        found = gather(renderer, data, config.train.seed, config.model.hub, breathe=breathe)
         _tell_problems(found, renderer.cutoff, tell)
         if kept:
             tell(tokenized.save(kept, found, tokenizer, renderer))

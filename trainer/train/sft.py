@@ -57,7 +57,7 @@ NO_RESUME = ("", "false", "none")
 def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     """Trains as `config` says, in the folder `config.train.output_dir`, and returns how it ended.
 
-    `emit` receives every event but the last, which is returned; `stop` is asked between phases and after each step.
+    `emit` receives every event but the last, which is returned; `stop` is asked between phases, while rows are rendered, and after each step.
     Raises UserError for what a person can mend. Nothing of the run stays in memory afterwards.
     """
     try:
@@ -118,7 +118,7 @@ def _voice(config: RunConfig, path: Path) -> _Voice:
 
 
 class _Stopped(Exception):
-    """Somebody stopped the run between two phases."""
+    """Somebody stopped the run between two phases, or while its rows were rendered."""
 
 
 class _Run:
@@ -144,7 +144,7 @@ class _Run:
             path = resolve(config.model.model_name_or_path, config.model.hub)
             self._phase("phase_rows")
             voice = _voice(config, path)
-            data = rows_for(config, voice.tokenizer, voice.renderer, self.emit)
+            data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             self._phase("phase_model", name=config.model.model_name_or_path)
             return self._train(path, voice, data, precision, found)
         except _Stopped:
@@ -159,9 +159,12 @@ class _Run:
     def _warn(self, code: str, **values: str | int | float) -> None:
         self.emit(Note(code=code, values=values, level="warning"))
 
-    def _phase(self, code: str, **values: str | int | float) -> None:
+    def _breathe(self) -> None:
         if self.stop():
             raise _Stopped
+
+    def _phase(self, code: str, **values: str | int | float) -> None:
+        self._breathe()
         self._tell(code, **values)
 
     def _prepare_folder(self) -> Found:

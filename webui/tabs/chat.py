@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,8 +19,10 @@ from webui.chat_status import Status, status_html, taken_mb
 from webui.i18n import say
 from webui.live import QUIET, chosen_run
 from webui.partner import TOP, Partner, Top, choices, partner, value_of
+from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
 from webui.talk import Talk, talk_html
+from webui.theme import HERE
 
 # An answer is drawn at most this often, whatever the model's speed.
 DRAW_S = 0.1
@@ -54,6 +57,7 @@ watch('value', () => {
   for (const box of element.querySelectorAll('.tb-talk')) if (!box.tbAway) box.scrollTop = box.scrollHeight;
 });
 """
+TRAY = (HERE / "chat_tray.js").read_text(encoding="utf-8")
 
 
 class ChatTab:
@@ -61,6 +65,7 @@ class ChatTab:
 
     def __init__(self, workspace: Workspace, top: bar.Top) -> None:
         self._workspace = workspace
+        self._uploads = Uploads()
         self._language = top.language
         self._top = top.inputs()
         with gr.Row(elem_id="chat-choose"):
@@ -76,8 +81,12 @@ class ChatTab:
                 say("chat.load"), variant="primary", elem_id="say-chat-load", scale=0, min_width=110
             )
         self.status = gr.HTML(elem_id="chat-status", apply_default_css=False, js_on_load=SCRIPT)
-        self.talk = gr.State(Talk())
+        # A page that has been closed for an hour takes its pictures along.
+        self.talk = gr.State(Talk(), delete_callback=lambda talk: self._uploads.drop(talk.pictures))
+        self.tray = gr.State(Tray(), delete_callback=lambda tray: self._uploads.drop(tray.pictures))
         self.columns = gr.HTML(elem_id="chat-columns", apply_default_css=False, js_on_load=SCRIPT)
+        self.pictures = gr.HTML(elem_id="chat-tray", apply_default_css=False, js_on_load=TRAY)
+        self._dropped = gr.File(visible=False, file_count="multiple")
         with gr.Row(elem_id="chat-write"):
             self.message = gr.Textbox(
                 label=say("chat.message.label"), placeholder=say("chat.message.placeholder"), elem_id="say-chat-message",
@@ -100,31 +109,46 @@ class ChatTab:
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Draws the tab when the page is loaded and whenever the tab is opened."""
         for event in (loaded, shown, self._language.change):
-            event(self._refresh, [self.talk, self._language], [self.whom, self.status, self.columns], **QUIET)
+            event(
+                self._refresh, [self.talk, self.tray, self._language],
+                [self.whom, self.status, self.columns, self.pictures], **QUIET,
+            )  # fmt: skip
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` names a run, opens this tab and loads that run, tuned beside base."""
-        outputs = [self.whom, self.mode, self.status, self.talk, self.columns]
+        outputs = [self.whom, self.mode, *self._loaded]
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
-        event(self._open_run, [self._language, *self._top], outputs, **QUIET)
+        event(self._open_run, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+
+    @property
+    def _loaded(self) -> list[Any]:
+        return [self.status, self.talk, self.columns, self.tray, self.pictures]
 
     def _listen(self) -> None:
-        asked = [self.talk, self._language, *self._settings, self._seed]
-        answered = [self.talk, self.columns, self.message, self.status]
-        loads = [self.whom, self.mode, self.talk, self._language, *self._top]
-        self._load.click(self._do_load, loads, [self.status, self.talk, self.columns], **QUIET)
-        self.status.click(self._unload, [self.talk, self._language], [self.status, self.columns], **QUIET)
+        asked = [self.talk, self.tray, self._language, *self._settings, self._seed]
+        answered = [self.talk, self.columns, self.message, self.status, self.tray, self.pictures]
+        loads = [self.whom, self.mode, self.talk, self.tray, self._language, *self._top]
+        self._load.click(self._do_load, loads, self._loaded, **QUIET)
+        kept = [self.talk, self.tray, self._language]
+        self.status.click(self._unload, kept, [self.status, self.columns, self.pictures], **QUIET)
+        self.pictures.upload(
+            self._receive, [self._dropped, *kept], [self.tray, self.pictures],
+            js="(_, ...given) => [window.tuneboardTray.taken(), ...given]", **QUIET,
+        )  # fmt: skip
+        self.pictures.click(self._press, kept, [self.tray, self.pictures], **QUIET)
         self.whom.focus(self._choices, [self._language], [self.whom], **QUIET)
         self.whom.input(self._suit, [self.whom, self.mode], [self.mode], **QUIET)
         gr.on([self.message.submit, self._send.click], self._ask, [self.message, *asked], answered, **QUIET)
         self.columns.retry(self._retry, asked, answered, **QUIET)
         self.columns.stop(self._stop, None, None, **QUIET)
-        self.columns.clear(self._clear, [self._language], [self.talk, self.columns], **QUIET)
+        self.columns.clear(self._clear, kept, [self.talk, self.columns, self.pictures], **QUIET)
 
     # What is shown
 
-    def _refresh(self, talk: Talk, lang: str) -> list[Any]:
-        return [self._choices(lang), self._status(lang), self._drawn(talk, lang)]
+    def _refresh(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+        return [
+            self._choices(lang), self._status(lang), self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)
+        ]  # fmt: skip
 
     def _choices(self, lang: str) -> Any:
         return gr.update(choices=choices(self._workspace.jobs, lang))
@@ -140,6 +164,13 @@ class ChatTab:
         # A drawing after a press must differ from the one before it, or the page would not put its buttons right.
         return talk_html(talk, self._sides(), lang, busy=busy, acts=time.monotonic_ns() // 1_000_000)
 
+    def _drawn_tray(self, tray: Tray, talk: Talk, lang: str) -> str:
+        loaded = self._workspace.chat.loaded
+        limit, acts = self._workspace.shelf.limits.file_bytes, time.monotonic_ns() // 1_000_000
+        return tray_html(
+            tray, talk.pictures, loaded.sees if loaded else None, lang, limit=limit, acts=acts
+        )  # fmt: skip
+
     def _status(self, lang: str, **more: Any) -> str:
         chat = self._workspace.chat
         on = self._workspace.jobs.current() is not None
@@ -151,80 +182,112 @@ class ChatTab:
         """A run is compared with its base unless the person has said otherwise."""
         return "compare" if whom != TOP and mode == "base" else gr.skip()
 
-    def _open_run(self, event: gr.EventData, lang: str, *top: Any) -> Iterator[list[Any]]:
+    def _open_run(
+        self, event: gr.EventData, talk: Talk, tray: Tray, lang: str, *top: Any
+    ) -> Iterator[list[Any]]:
         run = chosen_run(self._workspace.jobs, event)
         try:
             whom = value_of(self._workspace.jobs.get(run))
         except UserError as error:
-            yield [
-                gr.skip(),
-                gr.skip(),
-                self._status(lang, problem=error),
-                gr.skip(),
-                gr.skip(),
-            ]
+            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 4]
             return
         menu = gr.update(choices=choices(self._workspace.jobs, lang), value=whom)
         first = [menu, "compare"]
-        for status, talk, columns in self._do_load(whom, "compare", Talk(), lang, *top):
-            yield [*first, status, talk, columns]
+        for drawn in self._do_load(whom, "compare", talk, tray, lang, *top):
+            yield [*first, *drawn]
             first = [gr.skip(), gr.skip()]
 
-    def _do_load(self, whom: str, mode: str, talk: Talk, lang: str, *top: Any) -> Iterator[list[Any]]:
+    def _do_load(
+        self, whom: str, mode: str, talk: Talk, tray: Tray, lang: str, *top: Any
+    ) -> Iterator[list[Any]]:
         chat = self._workspace.chat
         try:
             wanted: Partner = partner(self._workspace.jobs, whom, Top(*top))
-            yield [self._status(lang, loading=wanted.name), gr.skip(), gr.skip()]
+            yield [self._status(lang, loading=wanted.name), *[gr.skip()] * 4]
             chat.load(
                 wanted.model, wanted.checkpoints if mode != "base" else (), _mode(mode), template=wanted.template,
-                hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code,
+                hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code, data=wanted.data,
             )  # fmt: skip
         except UserError as error:
-            yield [self._status(lang, problem=error), gr.skip(), self._drawn(talk, lang)]
+            drawn = self._drawn_tray(tray, talk, lang)
+            yield [self._status(lang, problem=error), gr.skip(), self._drawn(talk, lang), gr.skip(), drawn]
             return
-        yield [self._status(lang), Talk(), self._drawn(Talk(), lang)]
+        self._uploads.drop(talk.pictures)
+        talk, tray = Talk(), recounted(chat, tray)
+        drawn = self._drawn_tray(tray, talk, lang)
+        yield [self._status(lang), talk, self._drawn(talk, lang), tray, drawn]
 
-    def _unload(self, talk: Talk, lang: str) -> list[Any]:
+    def _unload(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
         before = taken_mb()
         try:
             self._workspace.chat.unload()
         except UserError as error:
-            return [self._status(lang, problem=error), gr.skip()]
-        return [self._status(lang, freed_mb=max(0.0, before - taken_mb())), self._drawn(talk, lang)]
+            return [self._status(lang, problem=error), gr.skip(), gr.skip()]
+        status = self._status(lang, freed_mb=max(0.0, before - taken_mb()))
+        return [status, self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)]
+
+    # Pictures
+
+    def _receive(
+        self, page: gr.Request, paths: list[str] | None, talk: Talk, tray: Tray, lang: str
+    ) -> list[Any]:
+        files = [Path(path) for path in paths or ()]
+        tray = receive(tray, self._uploads, self._workspace.chat, str(page.session_hash), files)
+        return [tray, self._drawn_tray(tray, talk, lang)]
+
+    def _press(self, event: gr.EventData, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+        data = event._data if isinstance(event._data, dict) else {}
+        if data.get("act") == "blind":
+            tray = refused(tray)
+        else:
+            kept = tray.without(str(data.get("id")))
+            self._uploads.drop(each for each in tray.pictures if each not in kept.pictures)
+            tray = kept
+        return [tray, self._drawn_tray(tray, talk, lang)]
 
     # Talking
 
     def _ask(
-        self, page: gr.Request, question: str, talk: Talk, lang: str, *settings: Any
+        self, page: gr.Request, question: str, talk: Talk, tray: Tray, lang: str, *settings: Any
     ) -> Iterator[list[Any]]:
-        before = talk
+        before, pictures = talk, tray.pictures
+        still = [gr.skip(), gr.skip()]
         try:
-            asked = _request(question, talk, settings, str(page.session_hash))
-            talk = talk.asked(question, list(self._sides()))
+            asked = _request(question, tray, talk, settings, str(page.session_hash))
+            talk = talk.asked(question, list(self._sides()), pictures)
             # The question is on the page at once: the answer may have to wait for another page's.
-            yield [talk, self._drawn(talk, lang, busy=True), "", gr.skip()]
+            empty = [Tray(), self._drawn_tray(Tray(), talk, lang)]
+            yield [talk, self._drawn(talk, lang, busy=True), "", gr.skip(), *empty]
             drawn_at = time.monotonic()
             for chunk in self._workspace.chat.stream(asked):
                 talk = talk.heard(chunk)
                 if time.monotonic() - drawn_at >= DRAW_S:
                     drawn_at = time.monotonic()
-                    yield [talk, self._drawn(talk, lang, busy=True), gr.skip(), gr.skip()]
+                    yield [talk, self._drawn(talk, lang, busy=True), gr.skip(), gr.skip(), *still]
         except UserError as error:
             silent = not any(answers and answers[-1].tokens for answers in talk.said.values())
             kept, text = (before, question) if silent else (talk, gr.skip())
-            yield [kept, self._drawn(kept, lang), text, self._status(lang, problem=error)]
+            back = [tray, self._drawn_tray(tray, before, lang)] if silent else still
+            yield [kept, self._drawn(kept, lang), text, self._status(lang, problem=error), *back]
             return
-        yield [talk, self._drawn(talk, lang), gr.skip(), self._status(lang)]
+        yield [talk, self._drawn(talk, lang), gr.skip(), self._status(lang), *still]
 
-    def _retry(self, page: gr.Request, talk: Talk, lang: str, *settings: Any) -> Iterator[list[Any]]:
-        if talk.questions:
-            yield from self._ask(page, talk.questions[-1], talk.without_last(), lang, *settings)
+    def _retry(
+        self, page: gr.Request, talk: Talk, tray: Tray, lang: str, *settings: Any
+    ) -> Iterator[list[Any]]:
+        if not talk.questions:
+            return
+        again, waits = Tray(talk.shown[-1]), len(tray.pictures) > 0
+        for drawn in self._ask(page, talk.questions[-1], talk.without_last(), again, lang, *settings):
+            # What waits to be sent with the next message stays.
+            yield [*drawn[:4], gr.skip(), gr.skip()] if waits else drawn
 
     def _stop(self, page: gr.Request) -> None:
         self._workspace.chat.stop(str(page.session_hash))
 
-    def _clear(self, lang: str) -> list[Any]:
-        return [Talk(), self._drawn(Talk(), lang)]
+    def _clear(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+        self._uploads.drop(talk.pictures)
+        return [Talk(), self._drawn(Talk(), lang), self._drawn_tray(tray, Talk(), lang)]
 
 
 def _short(path: str) -> str:
@@ -237,11 +300,14 @@ def _mode(mode: str) -> Any:
     return mode if mode in ("base", "tuned", "compare") else "base"
 
 
-def _request(question: str, talk: Talk, settings: Sequence[Any], owner: str) -> Request:
+def _request(question: str, tray: Tray, talk: Talk, settings: Sequence[Any], owner: str) -> Request:
     """The request for a message. Raises UserError when it is empty or a setting cannot be used."""
-    if not question.strip():
+    if not question.strip() and not tray.pictures:
         raise UserError("chat_no_question")
     *values, seed = settings
     read = {name: checked(options()[name], value) for name, value in zip(SETTINGS, values, strict=True)}
     number = None if seed in (None, "") else checked(options()["seed"], seed)
-    return Request(question=question, histories=talk.histories(), seed=number, owner=owner, **read)
+    media = tuple(each.media for each in tray.pictures)
+    return Request(
+        question=question, histories=talk.histories(), seed=number, owner=owner, media=media, **read
+    )

@@ -1,0 +1,93 @@
+"""What a loaded model sees: which media it takes, what they cost, and what it takes of them beside the prompt."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from trainer.chat.attached import refusal
+from trainer.chat.generation import Row, Seen
+from trainer.dataset.chat_template import Unusable
+from trainer.dataset.conversation import Media, MediaKind
+from trainer.dataset.render import Renderer
+from trainer.errors import UserError
+
+# As models name the argument that says of each token whether it is text, picture or video.
+KINDS = ("mm_token_type_ids", "token_type_ids")
+
+
+def require_seen(renderer: Renderer, media: Sequence[Media]) -> None:
+    """Raises UserError when there are media and the model reads only text."""
+    if media and not renderer.sees:
+        raise UserError("chat_no_eyes")
+
+
+def cost(renderer: Renderer, media: Media) -> int:
+    """The tokens that a picture or video takes in a prompt. Raises UserError for one that cannot be used."""
+    require_seen(renderer, [media])
+    assert renderer.expander is not None
+    try:
+        return renderer.expander.cost(media)
+    except Unusable as unusable:
+        raise refusal(unusable) from None
+
+
+def kinds(renderer: Renderer) -> tuple[MediaKind, ...]:
+    """What a model sees."""
+    return renderer.expander.kinds if renderer.expander else ()
+
+
+def look(renderer: Renderer, model: Any, rows: Sequence[Row]) -> Seen | None:
+    """What `model` takes of the rows' media; None when no row has any. Raises UserError for what cannot be read."""
+    expander = renderer.expander
+    if expander is None or not any(row.media for row in rows):
+        return None
+    known: dict[tuple[Media, ...], dict[str, Any]] = {}
+    try:
+        # The sides of a comparison are shown the same.
+        for row in rows:
+            if row.media not in known:
+                known[row.media] = expander.inputs(row.media)
+    except Unusable as unusable:
+        raise refusal(unusable) from None
+    own = getattr(model, "get_base_model", lambda: model)()
+    taken = inspect.signature(own.forward).parameters
+    pixels = {name: _placed(value, own) for name, value in _joined([known[row.media] for row in rows])}
+    return Seen(pixels, tuple(each for each in KINDS if each in taken), expander.kind_of)
+
+
+def _joined(features: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for name in dict.fromkeys(name for each in features for name in each):
+        values = [each[name] for each in features if name in each]
+        if isinstance(values[0], torch.Tensor):
+            yield name, _stacked(values)
+        else:
+            yield name, [one for value in values for one in value]
+
+
+def _stacked(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Along the first dimension, which a single number has not.
+
+    What is smaller in others is filled up with zeros, as processors do it in a batch.
+    """
+    if not values[0].ndim:
+        return torch.stack(list(values))
+    shape = [max(sizes) for sizes in zip(*(value.shape[1:] for value in values), strict=True)]
+    filled = []
+    for value in values:
+        room = [
+            pad
+            for size, most in zip(value.shape[:0:-1], shape[::-1], strict=True)
+            for pad in (0, most - size)
+        ]
+        filled.append(torch.nn.functional.pad(value, room) if any(room) else value)
+    return torch.cat(filled)
+
+
+def _placed(value: Any, model: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
