@@ -108,7 +108,10 @@ class Expander:
 
     def shape(self, media: Media) -> Shape:
         """The size in which the model is shown a medium, and which frames of it."""
-        facts = seen.check(media, self._whole)
+        return self._shape(media, self._whole)
+
+    def _shape(self, media: Media, whole: bool) -> Shape:
+        facts = seen.check(media, whole)
         try:
             if media.kind == "image":
                 return picture_shape(facts, self._data, self._grid("image"))
@@ -124,7 +127,8 @@ class Expander:
         if not media:
             return {}
         self._require_kinds(media)
-        shapes = [self.shape(each) for each in media]
+        # Every pixel is decoded below in any case.
+        shapes = [self._shape(each, whole=False) for each in media]
         shown = [self._load(each, shape) for each, shape in zip(media, shapes, strict=True)]
         text = self._begin + BETWEEN.join(self._marks[each.kind] for each in media)
         _, features = self._ask(text, media, shapes, shown)
