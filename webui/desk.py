@@ -90,6 +90,10 @@ class Desk:
             found += [(f"{job.name} · {step.name}", str(step)) for step in reversed(steps)]
         return found
 
+    def sees(self, model: str, path: str, hub: str) -> bool:
+        """Whether the chosen model takes pictures, so that their settings are worth showing."""
+        return catalog.sees(path if model == form.CUSTOM else model, hub)
+
     def next_name(self, values: Mapping[str, Any]) -> str:
         """The output folder to propose for the next run."""
         return self.workspace.jobs.propose_name(values["model_name_or_path"], values["finetuning_type"])

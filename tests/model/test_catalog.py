@@ -244,3 +244,14 @@ def test_the_real_library_says_that_there_is_no_network(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert code_of(lambda: catalog.resolve("someone/not-here", "huggingface")) == "model_no_network"
+
+
+def test_settings_of_pictures_are_for_models_that_see(tmp_path: Path) -> None:
+    entries = catalog.entries()
+    seen = {entry.name for entry in entries if catalog.sees(entry.name, "huggingface")}
+    assert seen == {entry.name for entry in entries if entry.kind == "vision"} and seen
+    blind, seeing = write_folder(tmp_path / "blind"), write_folder(tmp_path / "seeing")
+    (seeing / "config.json").write_text('{"model_type": "qwen2_vl", "vision_config": {"depth": 1}}')
+    assert not catalog.sees(str(blind), "huggingface") and catalog.sees(str(seeing), "huggingface")
+    # Nobody knows yet.
+    assert catalog.sees(str(tmp_path / "nowhere"), "huggingface") and catalog.sees("", "huggingface")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from trainer.errors import UserError
+from trainer.model.eyes import is_vision
 from trainer.options import options
 from trainer.paths import MODELS
 
@@ -135,6 +136,17 @@ def resolve_here(name_or_path: str, hub: str) -> Path:
         return _snapshot(place, hub, only_local=True)
     except Exception:  # not here, or only half of it: the libraries have many names for this
         raise UserError("model_not_here", field="model_name_or_path", name=place) from None
+
+
+def sees(name_or_path: str, hub: str) -> bool:
+    """Whether a model takes pictures; True, too, where nobody can tell before it is fetched."""
+    entry = find(name_or_path.strip())
+    if entry and not entry.folder:
+        return entry.kind == "vision"
+    try:
+        return is_vision(resolve_here(name_or_path, hub))
+    except UserError:
+        return True
 
 
 def find_place(name_or_path: str, hub: str) -> Path | str:

@@ -44,6 +44,7 @@ class Parts:
     token: gr.Textbox
     insist: gr.Textbox
     page: gr.Number
+    pictures: gr.Accordion
     buttons: dict[str, Any]
 
 
@@ -97,8 +98,12 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
     gr.HTML(_search(), elem_id="search")
     with gr.Column(elem_classes="folds"):
         for name in form.FOLDED:
-            with gr.Accordion(say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"):
+            with gr.Accordion(
+                say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"
+            ) as panel:
                 made |= _fields(name, values)
+            if name == "multimodal":
+                html["pictures"] = panel
         with (
             gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"),
             gr.Row(elem_classes="fields"),
@@ -197,6 +202,8 @@ class _Wiring:
         for menu in (top.model, top.method, parts.preset):
             menu.input(self._propose, self.common, [*self.fields, self.proposals, parts.said], **QUIET)
         top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
+        gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
+              [top.model, top.path, top.hub], parts.pictures, **QUIET)  # fmt: skip
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
         top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
         # What was said about a press that is over would stay in the old language.
