@@ -166,7 +166,8 @@ def test_pictures_are_opened_once_and_never_by_the_training(
     monkeypatch.setattr("trainer.dataset.media.open_image", counting)
     options: dict[str, Any] = {"dataset": "shown", "max_steps": -1, "num_train_epochs": 3}
     first, again = (
-        tiny.train(configure(name=name, per_device_train_batch_size=1, **options)) for name in ("first", "again")
+        tiny.train(configure(name=name, per_device_train_batch_size=1, **options))
+        for name in ("first", "again")
     )
     # Rows side by side may show the same picture in the same moment.
     assert 6 <= len(opened) <= 8 and all(name.startswith("pictures") for name in opened)
@@ -325,3 +326,32 @@ def test_the_best_checkpoint_of_all_weights_is_the_result(configure: Configure) 
         for folder in (note.values["path"], run.folder)
     )
     assert all(torch.equal(each, result[name]) for name, each in best.items())
+
+
+def test_another_picture_under_the_same_name_is_another_row(configure: Configure, tmp_path: Path) -> None:
+    """Rendered rows are kept; a file of another size takes other tokens, and one that is gone none."""
+    data = gallery.save(tmp_path)
+    options: dict[str, Any] = {"dataset_dir": str(data), "dataset": "shown", "max_steps": 1}
+    options["per_device_train_batch_size"] = 8
+    first = tiny.train(configure(name="first", **options))
+    (data / "0.png").write_bytes(shots.written(shots.drawn(300, 200)))
+    larger = tiny.train(configure(name="larger", **options))
+    assert larger.losses != first.losses and larger.of(Started)[0].rows == 8
+    (data / "1.png").unlink()
+    fewer = tiny.train(configure(name="fewer", **options))
+    assert "data_rows_left_out" in fewer.codes and fewer.of(Started)[0].rows == 6
+
+
+def test_what_is_seen_is_never_learned(configure: Configure) -> None:
+    """Not even when the questions are."""
+    from trainer.dataset.gather import gather
+    from trainer.dataset.render import Renderer
+    from trainer.model.load import load_processor
+
+    config = configure(train_on_prompt=True, dataset="films")
+    processor: Any = load_processor(Path(config.model.model_name_or_path))
+    rows = gather(Renderer(processor.tokenizer, "", config.data, processor, whole=True), config.data, 0).train
+    seen = {processor.tokenizer.convert_tokens_to_ids(f"<|{kind}_pad|>") for kind in ("image", "video")}
+    assert seen <= {each for row in rows for each in row.input_ids}
+    assert not seen & {each for row in rows for each in row.labels}
+    assert [len(row.media) for row in rows] == [1, 1, 0]
