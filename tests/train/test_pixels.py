@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +94,14 @@ def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> N
 
 
 def test_what_was_not_used_for_long_goes_first(tmp_path: Path) -> None:
-    import os
-
     for number in range(5):
         (tmp_path / f"{number}.safetensors").write_bytes(bytes(100))
         os.utime(tmp_path / f"{number}.safetensors", (number, number))
+    for name, at in (("old.part", 1), ("young.part", time.time())):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (at, at))
     prune(tmp_path, 250)
-    assert sorted(each.name[0] for each in tmp_path.iterdir()) == ["3", "4"]
+    assert sorted(each.stem for each in tmp_path.iterdir()) == ["3", "4", "young"]
 
 
 def test_the_folder_stays_within_its_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ KEPT_BYTES = 20 * 1024**3
 LOOK_EVERY = 64
 FORMAT = "1"
 SUFFIX = ".safetensors"
+# Nobody writes an entry for so long.
+STALE_S = 3600
 Features = dict[str, Any]
 
 
@@ -137,7 +140,10 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> int:
 
 
 def prune(folder: Path, kept_bytes: int) -> None:
-    """Removes entries that were not used for the longest time, beyond so many bytes. Raises OSError."""
+    """Removes entries not used for the longest time, beyond so many bytes, and what a kill left. Raises OSError."""
+    for part in folder.glob("*.part"):
+        if time.time() - part.stat().st_mtime > STALE_S:
+            part.unlink(missing_ok=True)
     found = [(each, each.stat()) for each in folder.glob(f"*{SUFFIX}")]
     left = kept_bytes
     for path, facts in sorted(found, key=lambda each: each[1].st_mtime, reverse=True):
