@@ -16,7 +16,7 @@ from tests.dataset.tokenizers import dicts, talk, tokenizer
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Call, Conversation, Message, Row, Text, message
 from trainer.dataset.render import IGNORED, Rendered, Renderer, render_all
-from trainer.dataset.templates import FAMILIES, OWN_ONLY, PUBLISHED, names, pick
+from trainer.dataset.templates import FAMILIES, OWN_ONLY, PUBLISHED, is_taken_on_trust, names, pick
 from trainer.errors import UserError
 from trainer.options import DataOptions
 from trainer.paths import MODELS
@@ -446,3 +446,9 @@ def sprout() -> Any:
 
 
 _SPROUT: list[Any] = []
+
+
+def test_a_name_that_cannot_be_compared_is_taken_on_trust() -> None:
+    own = tk.own("chatml")
+    assert is_taken_on_trust(own, "hunyuan") and not is_taken_on_trust(own, "qwen")
+    assert not is_taken_on_trust(own, "") and not is_taken_on_trust("", "hunyuan")

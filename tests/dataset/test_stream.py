@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.dataset import tokenizers as tk
 from tests.dataset.test_cache import renderer, rows, write
 from trainer.dataset import stream as module
 from trainer.dataset.load import load_rows
@@ -124,3 +126,16 @@ def test_nothing_to_train_is_a_sentence(
     with pytest.raises(UserError) as error:
         Stream(renderer(data), data, 42).first()
     assert error.value.code == code
+
+
+def test_a_stream_says_that_it_draws_no_sample(tmp_path: Path) -> None:
+    rows = [{"instruction": f"ask {number}", "output": "answer"} for number in range(6)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    entries = {"few": {"file_name": "rows.json", "num_samples": 2}, "all": {"file_name": "rows.json"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entries), encoding="utf-8")
+    tokens = tk.tokenizer(tk.own("chatml"))
+    notes = {}
+    for name in entries:
+        data = DataOptions(dataset=(name,), dataset_dir=str(tmp_path), streaming=True)
+        notes[name] = [note.code for note in Stream(Renderer(tokens, "", data), data, 1).notes]
+    assert notes == {"few": ["stream_all_rows"], "all": []}

@@ -26,6 +26,7 @@ from trainer.dataset.mix import Mixing, mix_streams
 from trainer.dataset.render import Rendered, Renderer
 from trainer.dataset.table import RowTable, table_of
 from trainer.errors import UserError
+from trainer.events import Note
 from trainer.options import DataOptions
 
 # So many rows are rendered ahead of the training.
@@ -50,8 +51,9 @@ class Stream:
 
     def __init__(self, renderer: Renderer, data: DataOptions, seed: int, hub: Hub = "huggingface") -> None:
         self._renderer = renderer
+        given = choose(data.dataset_dir, data.dataset)
         # Samples of an exact number need to know all rows.
-        self._infos = [replace(info, num_samples=None) for info in choose(data.dataset_dir, data.dataset)]
+        self._infos = [replace(info, num_samples=None) for info in given]
         self._data = data
         self._seed = seed
         self._hub: Hub = hub
@@ -62,6 +64,8 @@ class Stream:
         self._held = self._head(int(data.val_size))
         self._inside = {_identity(row) for row in self._held}
         self.notes = notes_of(self._infos)
+        if whole := [info.name for info in given if info.num_samples is not None]:
+            self.notes.append(Note(code="stream_all_rows", values={"names": ", ".join(whole)}))
 
     def _head(self, size: int) -> list[Row]:
         mixed = mix_streams(

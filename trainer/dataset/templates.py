@@ -62,6 +62,11 @@ def names() -> tuple[str, ...]:
     return (*FAMILIES, *others, *(name for name in PUBLISHED if name not in others))
 
 
+def is_taken_on_trust(own: str, name: str) -> bool:
+    """Whether the name stands for the model's own template `own` without a mark by which the two could be compared."""
+    return bool(own) and (name.strip() in OWN_ONLY or name.strip() in PUBLISHED) and pick(own, name) == own
+
+
 def pick(own: str, name: str) -> str:
     """The text of the chat template for a model whose own template is `own` (empty: it has none).
 

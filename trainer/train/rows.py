@@ -15,6 +15,7 @@ from trainer.dataset.load import REASONS_TOLD
 from trainer.dataset.render import Renderer
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
+from trainer.dataset.templates import is_taken_on_trust
 from trainer.errors import UserError, Values
 from trainer.events import Note
 
@@ -64,6 +65,8 @@ def rows_for(
     `breathe` is called now and then while rows are rendered, and may end the work by raising.
     """
     data = config.data
+    if is_taken_on_trust(tokenizer.get_chat_template() if tokenizer.chat_template else "", data.template):
+        tell(Note(code="template_on_trust", values={"name": data.template}))
     kept = Path(data.tokenized_path).expanduser() if data.tokenized_path else None
     found = tokenized.read(kept, tokenizer, renderer) if kept and tokenized.has_rows(kept) else None
     evaluates = config.train.eval_strategy
