@@ -151,6 +151,7 @@ def test_places_are_those_that_the_model_finds_itself(name: str, tmp_path: Path)
 
 def test_pictures_are_prepared_in_other_threads(tmp_path: Path) -> None:
     expander = Counting()
+    before = torch.get_num_threads()
     model, own = families.model("qwen2_vl"), processor("qwen2_vl")
     eyes = Eyes(model, own, _pixels(expander, tmp_path))
     try:
@@ -163,6 +164,7 @@ def test_pictures_are_prepared_in_other_threads(tmp_path: Path) -> None:
     assert expander.threads and threading.current_thread().name not in expander.threads
     assert batch["input_ids"].shape[1] == sum(batch["row_lengths"]) == seen["position_ids"].shape[-1]
     assert seen["image_grid_thw"].shape == (3, 3)
+    assert torch.get_num_threads() == before
 
 
 def test_a_picture_that_is_lost_in_a_run_is_a_sentence(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ It is prepared by threads while the model computes the batch before; the trainin
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -49,7 +51,9 @@ class Eyes:
         self._types = [name for name in TYPES if name in accepted]
         inner = getattr(model, model.base_model_prefix, model)
         self._places: Callable[..., Any] | None = getattr(inner, "get_rope_index", None)
-        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS), "pictures")
+        self._pool = ThreadPoolExecutor(
+            min(os.cpu_count() or 1, MOST_WORKERS), "pictures", initializer=_compute_alone
+        )
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -97,6 +101,18 @@ class Eyes:
         places, _ = self._places(**{name: value for name, value in given.items() if name in taken})
         found: torch.Tensor = places
         return found
+
+
+def _compute_alone() -> None:
+    """Tensor operations of this thread are not shared out among helpers of its own.
+
+    With more helpers than cores OpenMP lets all of them sleep between operations, those of the training, too: a step
+    took a third longer. torch.set_num_threads would hold for every thread.
+    """
+    torch.get_num_threads()  # torch's own setting comes first
+    for library in (Path(torch.__file__).parent / "lib").glob("lib*omp*"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).omp_set_num_threads(1)
 
 
 def _side_by_side(rows: Sequence[torch.Tensor], flattened: bool) -> torch.Tensor:
