@@ -241,7 +241,9 @@ def main() -> None:
                 print(show(Path(folder), "A second start", given.rows, given.rounds, names), flush=True)
             else:
                 names = ("page", "check", *(("render", "again") if given.render_big else ()))
-                print(show(Path(folder), "A big file", given.big, given.rounds, names, longest=1700), flush=True)
+                print(
+                    show(Path(folder), "A big file", given.big, given.rounds, names, longest=1700), flush=True
+                )
 
 
 if __name__ == "__main__":

@@ -13,13 +13,20 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from trainer.dataset.labels import Aligned
 
-TEXTS = ["Good morning to you  all", "老师好,你们好", "e\u0301te\u0301 été 🙂🙃 \t\n\n end", "<|end|> <|im_start|>user\n"]
+TEXTS = [
+    "Good morning to you  all",
+    "老师好,你们好",
+    "e\u0301te\u0301 été 🙂🙃 \t\n\n end",
+    "<|end|> <|im_start|>user\n",
+]
 
 
 @cache
 def made(kind: str) -> Tokenizer:
     """Tokenizers of the three kinds: bytes, bytes whose places leave out blanks, and pieces with a leading mark."""
-    tokenizer = Tokenizer(models.BPE(byte_fallback=kind == "pieces", unk_token="<unk>" if kind == "pieces" else None))
+    tokenizer = Tokenizer(
+        models.BPE(byte_fallback=kind == "pieces", unk_token="<unk>" if kind == "pieces" else None)
+    )
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if kind == "pieces":
         tokenizer.normalizer = normalizers.Replace(" ", "▁")
@@ -30,7 +37,12 @@ def made(kind: str) -> Tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         tokenizer.post_processor = processors.ByteLevel(trim_offsets=kind == "trimmed")
-    special = ["<unk>", "<|im_start|>", "<|end|>", *(f"<0x{byte:02X}>" for byte in range(256) if kind == "pieces")]
+    special = [
+        "<unk>",
+        "<|im_start|>",
+        "<|end|>",
+        *(f"<0x{byte:02X}>" for byte in range(256) if kind == "pieces"),
+    ]
     trainer = trainers.BpeTrainer(
         vocab_size=700, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
