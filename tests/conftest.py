@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.jobs.fake import FakeRun
@@ -21,6 +22,12 @@ os.environ.update(
     # Charts are drawn without a screen.
     MPLBACKEND="Agg",
 )
+
+# The same examples everywhere, and no word on how quick they are: the machines are shared and noisy.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture
