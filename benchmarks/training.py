@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
+
+from command import run  # noqa: E402
 
 COMMON: dict[str, Any] = {
     "stage": "sft", "do_train": True, "finetuning_type": "lora", "lora_rank": 8, "lora_target": "all",
@@ -52,16 +52,6 @@ def write_yaml(folder: Path, name: str, output: str) -> Path:
     lines = [f"{key}: {json.dumps(value)}\n" for key, value in settings(folder, name, output).items()]
     path.write_text("".join(lines), encoding="utf-8")
     return path
-
-
-def run(command: list[str]) -> str:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=REPOSITORY, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done.stdout
 
 
 def ours(folder: Path, name: str) -> float:

@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,8 @@ from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
+
+from command import run  # noqa: E402
 
 # Everything else is each program's default.
 COMMON: dict[str, Any] = {
@@ -134,16 +135,6 @@ def compare_steps(folder: Path, rounds: int, epochs: int) -> str:
             f"| {name} | {1000 * ready_s:.1f} ms | {1000 * ours_s:.1f} ms | {ours_s / ready_s:.3f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def run(command: list[str]) -> str:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=REPOSITORY, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done.stdout
 
 
 def seconds_of(folder: Path, epochs: int, peer: str) -> float:

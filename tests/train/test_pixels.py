@@ -18,10 +18,11 @@ from tests.dataset.processors import processor
 from tests.train import families
 from trainer.dataset.conversation import Media
 from trainer.dataset.expand import Expander
+from trainer.dataset.inputs import merge
 from trainer.errors import UserError
 from trainer.options import DataOptions
 from trainer.train.collation import Flattened, single
-from trainer.train.pixels import Pixels, merge, prune
+from trainer.train.pixels import Pixels, prune
 from trainer.train.seeing import Eyes, Seen, seeing, trial_rows
 
 DATA = DataOptions(image_min_pixels=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from trainer.chat.attached import refusal
 from trainer.chat.generation import Row, Seen
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Media, MediaKind
+from trainer.dataset.inputs import merge
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
 
@@ -55,36 +56,8 @@ def look(renderer: Renderer, model: Any, rows: Sequence[Row]) -> Seen | None:
         raise refusal(unusable) from None
     own = getattr(model, "get_base_model", lambda: model)()
     taken = inspect.signature(own.forward).parameters
-    pixels = {name: _placed(value, own) for name, value in _joined([known[row.media] for row in rows])}
+    pixels = {name: _placed(value, own) for name, value in merge([known[row.media] for row in rows]).items()}
     return Seen(pixels, tuple(each for each in KINDS if each in taken), expander.kind_of)
-
-
-def _joined(features: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for name in dict.fromkeys(name for each in features for name in each):
-        values = [each[name] for each in features if name in each]
-        if isinstance(values[0], torch.Tensor):
-            yield name, _stacked(values)
-        else:
-            yield name, [one for value in values for one in value]
-
-
-def _stacked(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Along the first dimension, which a single number has not.
-
-    What is smaller in others is filled up with zeros, as processors do it in a batch.
-    """
-    if not values[0].ndim:
-        return torch.stack(list(values))
-    shape = [max(sizes) for sizes in zip(*(value.shape[1:] for value in values), strict=True)]
-    filled = []
-    for value in values:
-        room = [
-            pad
-            for size, most in zip(value.shape[:0:-1], shape[::-1], strict=True)
-            for pad in (0, most - size)
-        ]
-        filled.append(torch.nn.functional.pad(value, room) if any(room) else value)
-    return torch.cat(filled)
 
 
 def _placed(value: Any, model: Any) -> Any:

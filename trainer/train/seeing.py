@@ -20,8 +20,9 @@ import torch
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Media
 from trainer.dataset.expand import Expander
+from trainer.dataset.inputs import merge
 from trainer.errors import UserError
-from trainer.train.pixels import Features, Pixels, merge
+from trainer.train.pixels import Features, Pixels
 
 MOST_WORKERS = 4
 TYPES = ("mm_token_type_ids", "token_type_ids")

@@ -56,11 +56,6 @@ class Recipe:
         """What to do with the original to get the same rows."""
         return Plan(self.tables, self.mapping, self.repairs)
 
-    @property
-    def dropped_more(self) -> int:
-        """How many rows were dropped beyond those that are listed."""
-        return self.rows - self.registered - len(self.dropped)
-
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:
     """Writes recipe.json into the folder of a dataset."""
