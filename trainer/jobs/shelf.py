@@ -120,7 +120,9 @@ class Shelf(Uploads):
         original = self._original(name)
         staged = self.receive(original, recipe.source)
         # Media that did not come in a zip lie in the dataset's own folder only.
-        staged = replace(staged, media=_bring_media(original.parent.parent / MEDIA, staged))
+        notes = (Reason("change_without_added", {"count": recipe.added}),) if recipe.added else ()
+        media = _bring_media(original.parent.parent / MEDIA, staged)
+        staged = replace(staged, media=media, notes=(*staged.notes, *notes))
         with self._lock:
             upload = self._uploads[staged.token]
             upload.staged, upload.replaces, upload.kind = staged, name, recipe.kind

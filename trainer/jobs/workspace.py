@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer.jobs import launch
 from trainer.jobs.jobs import Jobs
+from trainer.jobs.results import Results
 from trainer.jobs.shelf import Limits, Shelf
 from trainer.jobs.work import Run, run_stage
 
@@ -37,6 +38,7 @@ class Workspace:
         self.shelf = Shelf(self.root, limits)
         self.shelf.tidy()
         self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
+        self.results = Results(self.jobs, self.shelf)
 
     @property
     def saves(self) -> Path:

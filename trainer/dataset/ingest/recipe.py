@@ -30,7 +30,8 @@ class Dropped:
 class Recipe:
     """`rows` were read: `registered` and those that were dropped, of which `dropped` lists the first and `reasons` counts all.
 
-    `source`, `sha256` and `bytes` are of the file as it was given; `date` is ISO, with the time zone.
+    `source`, `sha256` and `bytes` are of the file as it was given; `date` is ISO, with the time zone. `added` of the
+    registered rows are corrected answers that are not in that file.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Recipe:
     repaired: dict[str, int] = field(default_factory=dict)
     version: str = ""
     date: str = ""
+    added: int = 0
 
     @property
     def plan(self) -> Plan:
