@@ -1,45 +1,25 @@
-"""The command line: train, chat, options, env, version."""
+"""The command line: train, eval, chat, data, options, env, version."""
 
 from __future__ import annotations
 
 import difflib
-import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from trainer import __version__
 from trainer.config import RunConfig
 from trainer.errors import UserError, problems_of
-from trainer.events import Event, EventLog, Failed, Finished, Note, Step
 from trainer.flags import read_flags
 from trainer.jobs import launch
-from trainer.jobs.lines import line
-from trainer.jobs.owner import claim, release
-from trainer.jobs.place import (
-    make_new,
-    model_folder,
-    open_folder,
-    ready,
-    require_usable,
-    run_name,
-    write_settings,
-)
-from trainer.jobs.work import Emit, Run, run_stage, work
-from trainer.paths import RunFolder
-
-DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
-# A run that logs every 500 steps still shows that it lives.
-QUIET_S = 10.0
+from trainer.jobs.work import Run, run_stage
+from trainer.terminal import DONE, STOPPED, WRONG, perform
 
 USAGE = """TuneBoard: fine-tune language models.
 
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
+python -m trainer eval FILE.yaml [name=value ...] [--json]   answers the rows of eval_dataset, base beside tuned, and scores them
 python -m trainer chat --model_name_or_path M [--adapter_name_or_path A] [--compare] [--prompt TEXT]... [--json]
                        [--image FILE]... [--video FILE]...   shown with each prompt, or with the first question
 python -m trainer data list [--json]                   the datasets of the data folder (--dataset_dir DIR: of another one)
@@ -47,6 +27,7 @@ python -m trainer data check NAME|FILE [--json]        every row looked at; what
 python -m trainer data preview NAME [name=value ...]   rows as a model sees them, trained text marked (--rows N, --page N)
 python -m trainer data register FILE --name N [--map column=role]... [--tag tag=word]... [--table T]... [--repair R|all]...
 python -m trainer data remove NAME
+python -m trainer score FILE.jsonl [--kind K] [--json] predictions made elsewhere: fields predict and label, base if there is one
 python -m trainer options [NAME]                       every option, or one explained (--markdown: as a document)
 python -m trainer env                                  versions, device, memory
 python -m trainer version
@@ -62,8 +43,10 @@ def main(words: Sequence[str], run: Run = run_stage) -> int:
     command, rest = (words[0], list(words[1:])) if words else ("", [])
     commands: dict[str, Callable[[], int]] = {
         "train": lambda: train(rest, run),
+        "eval": lambda: evaluate(rest, run),
         "chat": lambda: chat(rest),
         "data": lambda: data(rest),
+        "score": lambda: score(rest),
         "options": lambda: show_options(rest),
         "env": show_machine,
         "version": show_version,
@@ -98,81 +81,14 @@ def train(words: Sequence[str], run: Run = run_stage) -> int:
     """One run in this process. Raises UserError for settings and folders that cannot be used."""
     if not words:
         raise UserError("train_what")
-    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(words)})
-    require_usable(config, Path.cwd())
-    folder = _folder(config)
-    claim(folder)
-    try:
-        settled = ready(config, folder, Path.cwd())
-        write_settings(folder, config)
-        print(f"run: {folder.path}", flush=True)
-        for note in config.notes:
-            _print(note)
-        with _stop_on_signals(folder):
-            ending = work(
-                lambda emit, stop: run(settled, _told(emit), stop),
-                EventLog(folder.events),
-                folder.stop.exists,
-            )
-    finally:
-        release(folder)
-    if isinstance(ending, Failed):
-        print(line(ending), file=sys.stderr)
-        return FAILED
-    _print(ending)
-    return DONE if isinstance(ending, Finished) else STOPPED
+    return perform(RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(words)}), run)
 
 
-def _folder(config: RunConfig) -> RunFolder:
-    """The run's folder: as given, seen from the working directory, or a new one below saves/."""
-    if config.train.output_dir.strip():
-        return open_folder(Path(config.train.output_dir).expanduser().absolute(), config)
-    parent = (
-        Path.cwd() / "saves" / model_folder(config.model.model_name_or_path) / config.method.finetuning_type
-    )
-    return RunFolder(make_new(parent, run_name()))
+def evaluate(words: Sequence[str], run: Run = run_stage) -> int:
+    """One evaluation in this process, and its table. Raises UserError as `train` does."""
+    from trainer.eval_command import run_eval_command
 
-
-def _told(emit: Emit) -> Emit:
-    """`emit` that also prints: every event but the steps without news."""
-    printed_at = 0.0
-
-    def both(event: Event) -> None:
-        nonlocal printed_at
-        emit(event)
-        quiet = isinstance(event, Step) and event.loss is None and time.monotonic() - printed_at < QUIET_S
-        if not quiet:
-            _print(event)
-            printed_at = time.monotonic()
-
-    return both
-
-
-def _print(event: Event) -> None:
-    warning = "warning: " if isinstance(event, Note) and event.level != "info" else ""
-    print(f"{warning}{line(event)}", flush=True)
-
-
-@contextmanager
-def _stop_on_signals(folder: RunFolder) -> Iterator[None]:
-    """The first SIGINT or SIGTERM asks the run to end after its step, the second ends this process at once."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(STOPPED)
-        asked = True
-        folder.stop.touch()
-        # print() must not be entered again from a handler that interrupted it.
-        os.write(2, b"stopping after this step; once more ends at once\n")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return run_eval_command(words, run)
 
 
 def chat(words: Sequence[str]) -> int:
@@ -216,6 +132,13 @@ def data(words: Sequence[str]) -> int:
     from trainer.data_command import run_data
 
     return run_data(words)
+
+
+def score(words: Sequence[str]) -> int:
+    """Predictions of a file scored. Raises UserError for wrong arguments and for a file that cannot be read."""
+    from trainer.score_command import run_score
+
+    return run_score(words)
 
 
 def show_options(words: Sequence[str]) -> int:

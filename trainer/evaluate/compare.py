@@ -17,7 +17,13 @@ _DRAWN, _FEWEST, _MOST = 10_000_000, 1_000, 10_000
 _AT_ONCE = 2_000_000
 # When five rows are all better, that is chance in one case of sixteen (sign test, both ends): too often to say more.
 ENOUGH_ROWS = 6
-TITLES = {"rouge-l": "ROUGE-L", "rouge-1": "ROUGE-1", "rouge-2": "ROUGE-2", "bleu-4": "BLEU-4", "field-f1": "field F1"}
+TITLES = {
+    "rouge-l": "ROUGE-L",
+    "rouge-1": "ROUGE-1",
+    "rouge-2": "ROUGE-2",
+    "bleu-4": "BLEU-4",
+    "field-f1": "field F1",
+}
 
 Numbers = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from trainer.dataset.language import count_scripts
+from trainer.errors import Values
 from trainer.evaluate.compare import TITLES
 from trainer.evaluate.scores import Kind, main
 from trainer.evaluate.scores.fields import parse
@@ -68,9 +69,7 @@ def notes(
     return told
 
 
-def _reasons(
-    row: Mapping[str, Any], side: str, answer: str, label: str | None, kind: Kind
-) -> Iterator[str]:
+def _reasons(row: Mapping[str, Any], side: str, answer: str, label: str | None, kind: Kind) -> Iterator[str]:
     if not answer.strip():
         yield "empty"
     if (row.get("ending") or {}).get(side) == "length":
@@ -94,18 +93,16 @@ def _other_language(answer: str, label: str) -> bool:
     return len(pair) == 2 and pair != {"zh", "ja"}
 
 
-def _of_side(
-    called: str, counts: Counter[str], score: str, means: Mapping[str, float]
-) -> Iterator[Note]:
+def _of_side(called: str, counts: Counter[str], score: str, means: Mapping[str, float]) -> Iterator[Note]:
     rows = counts["rows"]
     zero = score in means and means[score] < _ZERO
     if zero:
         title = TITLES.get(score, score)
         yield Note(code="score_zero", values={"side": called, "score": title, "rows": rows}, level="warning")
-        if not any(counts[reason] for reason in _REASONS):
+        if max(counts[reason] for reason in _REASONS) * 2 < rows:
             counts["unlike"] = rows
     for reason in _REASONS:
         count = counts[reason]
         if count and (zero or count >= _WORTH * rows):
-            values = {"side": called, "count": count, "rows": rows}
+            values: Values = {"side": called, "count": count, "rows": rows}
             yield Note(code=f"answers_{reason}", values=values, level="warning")

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any, Literal, NamedTuple
 
 from trainer.errors import UserError
@@ -119,7 +120,7 @@ def _ask(case: Case, first: str, second: str, by: Judge, post: Post) -> str | No
         headers["Authorization"] = f"Bearer {by.key}"
     try:
         reply = post(f"{by.address.rstrip('/')}/chat/completions", headers, body, by.timeout_s)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         # Only what kind of failure it is: the sentence of a library may repeat a header.
         reason = getattr(error, "reason", None) or type(error).__name__
         raise UserError("judge_unreachable", reason=str(reason)[:200]) from None

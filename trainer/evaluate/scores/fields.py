@@ -37,7 +37,8 @@ def score(predict: str, label: str) -> dict[str, float]:
         "field-precision": round(precision, 4),
         "field-recall": round(recall, 4),
         "valid-json": 100.0 * (_loads(predict) is not _NOTHING),
-        "json-exact": 100.0 * (wanted is not None and found is not None and _frozen(found) == _frozen(wanted)),
+        "json-exact": 100.0
+        * (wanted is not None and found is not None and _frozen(found) == _frozen(wanted)),
     }
 
 
@@ -122,7 +123,11 @@ def corpus(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, float], dict[str
 def _table(each: dict[str, tuple[float, float, float]], wanted: Counter[str]) -> dict[str, Any]:
     shown = sorted(each, key=lambda path: (-wanted[path], path))[:MOST_SHOWN]
     rows = [
-        {"field": path, "rows": wanted[path], **dict(zip(("precision", "recall", "f1"), each[path], strict=True))}
+        {
+            "field": path,
+            "rows": wanted[path],
+            **dict(zip(("precision", "recall", "f1"), each[path], strict=True)),
+        }
         for path in shown
     ]
     return {"type": "fields", "fields": rows, "left_out": len(each) - len(shown)}

@@ -8,7 +8,9 @@ from functools import lru_cache
 import regex
 
 # Punctuation goes, but not a sign of a number (-5, 3.14, 1:2, 5 %) and nothing that stands for a value (+, $, =, <).
-_PUNCTUATION = regex.compile(r"(?<=\d)[.,:/\-–](?=\d)(*SKIP)(*FAIL)|(?<![\p{L}\p{N}])-(?=\d)(*SKIP)(*FAIL)|[\p{P}--[%]]", regex.V1)
+_PUNCTUATION = regex.compile(
+    r"(?<=\d)[.,:/\-–](?=\d)(*SKIP)(*FAIL)|(?<![\p{L}\p{N}])-(?=\d)(*SKIP)(*FAIL)|[\p{P}--[%]]", regex.V1
+)
 _WIDE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _BLANKS_BETWEEN = regex.compile(rf"(?<={_WIDE})\s+|\s+(?={_WIDE})")
 

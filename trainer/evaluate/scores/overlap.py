@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 def grams(items: Sequence[Hashable], size: int) -> Counter[Hashable]:
@@ -11,7 +14,7 @@ def grams(items: Sequence[Hashable], size: int) -> Counter[Hashable]:
     return Counter(zip(*(items[start:] for start in range(size)), strict=False))
 
 
-def shared(first: Mapping[Hashable, int], second: Mapping[Hashable, int]) -> int:
+def shared(first: Mapping[Item, int], second: Mapping[Item, int]) -> int:
     """How many items two multisets have in common."""
     return sum(min(count, second[each]) for each, count in first.items() if each in second)
 

@@ -74,9 +74,7 @@ class Tally:
         return {name: total / rows[name] for name, total in self._sums.get(side, {}).items()}
 
 
-def settle(
-    kind: Kind, pairs: Sequence[tuple[str, str]], means: Mapping[str, float] | None = None
-) -> Settled:
+def settle(kind: Kind, pairs: Sequence[tuple[str, str]], means: Mapping[str, float] | None = None) -> Settled:
     """All scores over (predict, label) pairs. `means`: those of the rows, where a Tally has them already."""
     if means is None:
         tally = Tally(kind)

@@ -34,7 +34,8 @@ def corpus(predicts: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
     """BLEU and chrF2, 0..100, over all answers together; they are no means of rows. Empty without rows."""
     if not predicts:
         return {}
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     # force: no advice on stderr about texts that seem to be cut into words already.
     bleu = BLEU(tokenize=tokenizer(labels), force=True)

@@ -12,7 +12,9 @@ import regex
 
 # Scripts without blanks between words: each sign counts as a word, with the marks above and below it.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-_TOKEN = regex.compile(rf"(?V1)[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+")
+_TOKEN = regex.compile(
+    rf"(?V1)[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+"
+)
 # What jieba makes of texts for which it needs no dictionary: the entries of its dictionary that hold no Chinese
 # character are those of _ENTRY. Taken as `jieba.cut` of 0.42.1 takes them, which a test compares.
 _CHINESE = re.compile("[\u4e00-\u9fd5]")
