@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+EVALUATES = ("do_predict", "do_eval")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 
@@ -73,7 +74,7 @@ REFUSED: dict[str, Refusal] = {
         "rope_scaling", "shift_attn", "mixture_of_depths", "use_unsloth", "use_unsloth_gc", "enable_liger_kernel",
         "upcast_layernorm", "upcast_lmhead_output", "train_from_scratch", "moe_aux_loss_coef", "use_swanlab",
         "freeze_extra_modules", "split_special_tokens", "tool_format",
-        "do_predict", "do_eval", "compute_accuracy", "fp8", "adapter_folder",
+        "compute_accuracy", "fp8", "adapter_folder",
         "use_v1_kernels", "disable_shuffling", "use_mca", "use_megatron_bridge", "use_hyper_parallel", "reward_model",
         "eval_num_beams",
     ),
@@ -136,8 +137,17 @@ OWN = {
 
 
 def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`neat_packing` switches packing on whatever `packing` itself says, so the two never contradict each other."""
-    return {**mapping, "packing": True} if is_true(mapping.get("neat_packing")) else mapping
+    """Words that decide about another option, so that the two never contradict each other.
+
+    `neat_packing` switches packing on whatever `packing` itself says, and a file that asks for an evaluation trains
+    only when it says so.
+    """
+    found = dict(mapping)
+    if is_true(found.get("neat_packing")):
+        found["packing"] = True
+    if "do_train" not in found and any(is_true(found.get(name)) for name in EVALUATES):
+        found["do_train"] = False
+    return found
 
 
 def translate(name: str, value: Any) -> dict[str, Any] | None:

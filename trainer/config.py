@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -20,6 +20,7 @@ from trainer.events import Note
 from trainer.options import (
     SECTIONS,
     DataOptions,
+    EvaluateOptions,
     GenerateOptions,
     LoraOptions,
     MethodOptions,
@@ -30,6 +31,7 @@ from trainer.options import (
 from trainer.values import checked, plain, short
 
 MOST_PROMPTS = 3
+Task = Literal["train", "eval"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,14 @@ class RunConfig:
     lora: LoraOptions = LoraOptions()
     train: TrainOptions = TrainOptions()
     generate: GenerateOptions = GenerateOptions()
+    evaluate: EvaluateOptions = EvaluateOptions()
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Note, ...] = field(default=(), compare=False)
+
+    @property
+    def task(self) -> Task:
+        """What the run is for; a training may be followed by an evaluation, and is still one."""
+        return "train" if self.train.do_train else "eval"
 
     @classmethod
     def from_flat(cls, mapping: Mapping[str, Any]) -> RunConfig:
@@ -70,7 +78,9 @@ class RunConfig:
         flat: dict[str, Any] = {}
         for name, info in options().items():
             value = getattr(getattr(self, info.section), name)
-            if value != info.default:
+            # A file that asks for an evaluation says whether it trains, too: its writer may have meant either.
+            says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
+            if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
 
@@ -217,7 +227,11 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     _complain_of_data(config, complain)
-    if config.method.finetuning_type == "full" and config.model.adapter_name_or_path:
+    if (
+        config.task == "train"
+        and config.method.finetuning_type == "full"
+        and config.model.adapter_name_or_path
+    ):
         complain("adapter_name_or_path", "adapter_with_full")
     return found
 
@@ -265,6 +279,22 @@ def require_training(config: RunConfig) -> None:
         problems.append(UserError("no_training", field="do_train"))
     if problems:
         raise UserErrors(problems)
+
+
+def require_task(config: RunConfig) -> None:
+    """Raises UserErrors when what the run cannot do without is missing, whatever it is for."""
+    if config.task == "train":
+        return require_training(config)
+    problems = []
+    if not config.model.model_name_or_path:
+        problems.append(UserError("no_model", field="model_name_or_path"))
+    if not (config.data.eval_dataset or config.data.dataset):
+        problems.append(UserError("evaluate_no_dataset", field="eval_dataset"))
+    if not (config.evaluate.do_predict or config.evaluate.do_eval):
+        problems.append(UserError("no_training", field="do_train"))
+    if problems:
+        raise UserErrors(problems)
+    return None
 
 
 # Where the classes that make up SFTConfig are written down, read as text: importing them would load torch.

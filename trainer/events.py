@@ -25,7 +25,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
-    """Training is about to begin. `resumed_from` is the step of the checkpoint it goes on from, 0 for a fresh run."""
+    """The work is about to begin. `resumed_from` is the step of the checkpoint it goes on from, 0 for a fresh run.
+
+    `task` is "train", or "eval" for an evaluation, whose steps are rows: `resumed_from` is how many are done already.
+    """
 
     total_steps: int
     rows: int
@@ -35,6 +38,7 @@ class Started(Event):
     device: str
     precision: str
     resumed_from: int = 0
+    task: str = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,22 @@ class Evaluated(Event):
     epoch: float
     loss: float
     parts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted(Event):
+    """`done` of `total` rows of an evaluation are answered and scored; `rows_per_s` counts those of this attempt.
+
+    `scores` holds the mean of the main score so far by side: {"tuned": {"rouge-l": 41.2}, "base": {"rouge-l": 17.0}}.
+    """
+
+    done: int
+    total: int
+    elapsed_s: float
+    eta_s: float
+    rows_per_s: float
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    memory_mb: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +120,10 @@ class Note(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Finished(Event):
-    """The run is complete; the model or adapter lies in `path`. `loss` is the mean training loss of the whole run."""
+    """The run is complete; the model or adapter lies in `path`. `loss` is the mean training loss of the whole run.
+
+    Of an evaluation `path` is the run's folder, `step` the rows, and `eval_loss` that of the tuned side.
+    """
 
     step: int
     seconds: float
@@ -111,7 +134,10 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped(Event):
-    """Somebody stopped the run after `step` steps; `path` holds a loadable checkpoint, or is empty before the first step."""
+    """Somebody stopped the run after `step` steps; `path` holds a loadable checkpoint, or is empty before the first step.
+
+    Of an evaluation `path` is the run's folder, with the scores of the `step` rows that are done.
+    """
 
     step: int
     seconds: float
@@ -133,7 +159,8 @@ class Failed(Event):
 
 
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Step, Evaluated, Sample, Saved, Note, Finished, Stopped, Failed)
+    kind.__name__: kind
+    for kind in (Started, Step, Evaluated, Predicted, Sample, Saved, Note, Finished, Stopped, Failed)
 }
 FINAL = (Finished, Stopped, Failed)
 

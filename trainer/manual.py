@@ -17,6 +17,7 @@ _TITLES = {
     "lora": "LoRA",
     "train": "Training",
     "generate": "Chat and generation",
+    "evaluate": "Evaluation",
 }
 
 

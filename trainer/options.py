@@ -11,10 +11,11 @@ from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_type_hints
 
-# Panels of the Train tab, in the order in which the page shows them; "none" has no control (files and flags only).
+# Panels of the Train tab, in the order in which the page shows them; "predict" are those of the
+# Evaluate & Predict tab, "none" has no control (files and flags only).
 PANELS = (
     "top", "data", "basics", "lora", "memory", "saving", "evaluation", "learning", "multimodal", "advanced", "chat",
-    "none",
+    "predict", "none",
 )  # fmt: skip
 
 
@@ -326,8 +327,9 @@ class TrainOptions:
         None, "Steps between two evaluations; empty means as often as logging.", label="Evaluation steps",
         panel="evaluation", min=0, step=1,
     )  # fmt: skip
-    per_device_eval_batch_size: int = option(
-        8, "Rows evaluated at once.", label="Evaluation batch size", panel="evaluation", min=1, max=1024, step=1,
+    per_device_eval_batch_size: int | None = option(
+        None, "Rows evaluated at once; empty means 8 in training, and as many as fit when answers are evaluated.",
+        label="Evaluation batch size", panel="evaluation", min=1, max=1024, step=1,
     )  # fmt: skip
     load_best_model_at_end: bool = option(
         False, "Keep the checkpoint with the lowest evaluation loss as the result.", label="Load best model at end",
@@ -375,6 +377,25 @@ class GenerateOptions:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class EvaluateOptions:
+    do_predict: bool = option(
+        False, "Answer the rows of an evaluation and score the answers.", label="Answers and scores", panel="predict",
+        form=True,
+    )  # fmt: skip
+    do_eval: bool = option(
+        False, "Measure loss and perplexity on the same rows; after a training, too.", label="Loss and perplexity",
+        panel="predict", form=True,
+    )  # fmt: skip
+    compare_base: bool = option(
+        True, "Evaluate the base model beside the tuned one.", label="Compare with the base", panel="predict",
+    )  # fmt: skip
+    score_as: Literal["auto", "text", "labels", "json"] = option(
+        "auto", "Which scores suit the answers; auto recognises it from the references.", label="Answers are",
+        panel="predict",
+    )  # fmt: skip
+
+
 SECTIONS: dict[str, type[Any]] = {
     "model": ModelOptions,
     "data": DataOptions,
@@ -382,6 +403,7 @@ SECTIONS: dict[str, type[Any]] = {
     "lora": LoraOptions,
     "train": TrainOptions,
     "generate": GenerateOptions,
+    "evaluate": EvaluateOptions,
 }
 
 

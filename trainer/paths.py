@@ -73,6 +73,16 @@ class RunFolder:
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 
+    @property
+    def rows(self) -> Path:
+        """The answered rows of an evaluation, one JSON object a line."""
+        return self.path / "rows.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """What an evaluation has found, as JSON."""
+        return self.path / "report.json"
+
     def checkpoints(self) -> list[Path]:
         """`checkpoint-N` folders, oldest step first."""
         found = [p for p in self.path.glob("checkpoint-*") if p.name[11:].isdigit() and p.is_dir()]

@@ -49,7 +49,11 @@ def plain_kind(kind: Any) -> Any:
 def checked(info: OptionInfo, value: Any) -> Any:
     """`value` as the option's type and within its range. Raises UserError that names the option and what is allowed."""
     kind = plain_kind(info.kind)
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
+    word = value.strip().lower() if isinstance(value, str) else ""
+    # What may be left empty is chosen by the program, which people also say as a word.
+    if word == "auto" and is_optional(info.kind):
+        return None
+    if value is None or (isinstance(value, str) and word in ("", "none", "null")):
         if is_optional(info.kind):
             return None
         if value is None or "none" not in get_args(kind):

@@ -17,11 +17,11 @@ from transformers import Qwen2ForCausalLM
 
 from tests.chat.conftest import Pace
 from tests.chat.tiny import CONTEXT, write_adapter, write_model
-from trainer.chat import memory
 from trainer.chat.engine import ChatEngine
 from trainer.chat.request import Chunk, Request, Turn
 from trainer.dataset.conversation import message
 from trainer.errors import UserError
+from trainer.model import memory
 from trainer.paths import MODELS
 
 QUESTIONS = (

@@ -23,7 +23,7 @@ from trainer.options import DataOptions
 
 if TYPE_CHECKING:
     from trainer.chat.prompt import Task
-    from trainer.chat.sides import Side
+    from trainer.model.sides import Side
 
 State = Literal["empty", "loading", "ready", "generating"]
 # How long a second caller waits for the answer before its own, in seconds.
@@ -157,8 +157,8 @@ class ChatEngine:
 
     def _replace(self, model: str, adapters: Sequence[str], mode: Mode, hub: str, *how: Any) -> Loaded:
         self._warm_up()
-        from trainer.chat.sides import Loader, notes, plan, seen_by
         from trainer.model.catalog import resolve
+        from trainer.model.sides import Loader, notes, plan, seen_by
 
         # Mistakes in names must not cost the model that is loaded: it goes only then.
         base = resolve(model, hub)
@@ -321,7 +321,7 @@ class ChatEngine:
 
     @staticmethod
     def _give_back() -> None:
-        from trainer.chat.memory import give_back
+        from trainer.model.memory import give_back
 
         give_back()
 

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from trainer.chat.attached import is_about_media, parts, refusal, require_readable
-from trainer.chat.generation import Draw, Progress, Row, generate
 from trainer.chat.request import Chunk, Request, Turn
 from trainer.chat.seeing import look, require_seen
-from trainer.chat.sides import Side
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Message, message
 from trainer.errors import UserError
+from trainer.model.generation import Draw, Progress, Row, generate
+from trainer.model.sides import Side
 
 # Questions answered at once in `answers`; more cost memory for keys and values.
 MOST_AT_ONCE = 8

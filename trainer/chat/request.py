@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from trainer.dataset.conversation import Media
+from trainer.model.voices import Ending, Mode
 from trainer.options import DataOptions
 
-Mode = Literal["base", "tuned", "compare"]
-Ending = Literal["", "end", "length", "stopped"]
+__all__ = ["SIGHT", "Chunk", "Ending", "Mode", "Request", "Turn", "sight"]
+
 SIGHT = (
     "image_max_pixels",
     "image_min_pixels",

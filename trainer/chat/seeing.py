@@ -1,23 +1,17 @@
-"""What a loaded model sees: which media it takes, what they cost, and what it takes of them beside the prompt."""
+"""What a conversation may show: which media a loaded model takes, what they cost, and sentences for those it cannot use."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from trainer.chat.attached import refusal
-from trainer.chat.generation import Row, Seen
 from trainer.dataset.chat_template import Unusable
-from trainer.dataset.conversation import Media, MediaKind
-from trainer.dataset.inputs import merge
+from trainer.dataset.conversation import Media
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
-
-# As models name the argument that says of each token whether it is text, picture or video.
-KINDS = ("mm_token_type_ids", "token_type_ids")
+from trainer.model import seeing
+from trainer.model.generation import Row, Seen
 
 
 def require_seen(renderer: Renderer, media: Sequence[Media]) -> None:
@@ -36,31 +30,9 @@ def cost(renderer: Renderer, media: Media) -> int:
         raise refusal(unusable) from None
 
 
-def kinds(renderer: Renderer) -> tuple[MediaKind, ...]:
-    """What a model sees."""
-    return renderer.expander.kinds if renderer.expander else ()
-
-
 def look(renderer: Renderer, model: Any, rows: Sequence[Row]) -> Seen | None:
     """What `model` takes of the rows' media; None when no row has any. Raises UserError for what cannot be read."""
-    expander = renderer.expander
-    if expander is None or not any(row.media for row in rows):
-        return None
-    known: dict[tuple[Media, ...], dict[str, Any]] = {}
     try:
-        # The sides of a comparison are shown the same.
-        for row in rows:
-            if row.media not in known:
-                known[row.media] = expander.inputs(row.media)
+        return seeing.look(renderer, model, rows)
     except Unusable as unusable:
         raise refusal(unusable) from None
-    own = getattr(model, "get_base_model", lambda: model)()
-    taken = inspect.signature(own.forward).parameters
-    pixels = {name: _placed(value, own) for name, value in merge([known[row.media] for row in rows]).items()}
-    return Seen(pixels, tuple(each for each in KINDS if each in taken), expander.kind_of)
-
-
-def _placed(value: Any, model: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)

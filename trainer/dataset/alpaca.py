@@ -11,8 +11,10 @@ from trainer.dataset.fields import Bad, Texts, unpacked, wrong
 from trainer.dataset.media_paths import Gallery
 
 
-def read_alpaca(info: DatasetInfo, texts: Texts, row: Mapping[str, Any], gallery: Gallery) -> list[Message]:
-    """Questions and answers of a row, those of its history first. Raises Bad."""
+def read_alpaca(
+    info: DatasetInfo, texts: Texts, row: Mapping[str, Any], gallery: Gallery, awaited: bool = False
+) -> list[Message]:
+    """Questions and answers of a row, those of its history first; an `awaited` answer may be missing. Raises Bad."""
     columns = info.columns
     asked = [column for column in (columns.prompt, columns.query) if column]
     if asked and all(row.get(column) is None for column in asked):
@@ -21,6 +23,8 @@ def read_alpaca(info: DatasetInfo, texts: Texts, row: Mapping[str, Any], gallery
     question = "\n".join(text for column in asked if (text := texts.text(row.get(column), column)))
     said.append(Message("user", gallery.split(question)))
     column = cast(str, columns.chosen if info.ranking else columns.response)
+    if awaited and (row.get(column) is None or not str(row[column]).strip()):
+        return [*said, Message("assistant", ())]
     answer = texts.answer(row.get(column), column)
     said.append(Message("assistant", gallery.split(answer)))
     if info.ranking:

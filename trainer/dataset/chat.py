@@ -11,6 +11,7 @@ from trainer.dataset.fields import Bad, Texts, unpacked, wrong
 from trainer.dataset.media_paths import Gallery
 from trainer.dataset.turns import Turn, TurnReader
 
+_NO_ANSWER = ("row_no_answer", "row_empty_answer")
 # Whose turn it is after whom; several tools may answer one after another.
 _DUE = {"": ("user",), "user": ("assistant",), "tool": ("assistant", "tool"), "assistant": ("user", "tool")}
 
@@ -23,16 +24,23 @@ class Said(NamedTuple):
 
 
 class ChatReader:
-    """Reads the conversations of one dataset."""
+    """Reads the conversations of one dataset; an `awaited` last answer may be missing."""
 
-    def __init__(self, info: DatasetInfo, texts: Texts) -> None:
+    def __init__(self, info: DatasetInfo, texts: Texts, awaited: bool = False) -> None:
+        self._awaited = awaited
         self._info = info
         self._turns = TurnReader(info, texts)
 
     def read(self, row: Mapping[str, Any], gallery: Gallery) -> Said:
         """Raises Bad when a message is not as it should be, or questions and answers do not take turns."""
         column, listed = self._listed(row)
-        turns = [self._turns.read(each, f"{column}[{at}]", gallery) for at, each in enumerate(listed, 1)]
+        turns = []
+        for at, each in enumerate(listed, 1):
+            try:
+                turns.append(self._turns.read(each, f"{column}[{at}]", gallery))
+            except Bad as bad:
+                if not (self._awaited and at == len(listed) and bad.code in _NO_ANSWER):
+                    raise
         system = None
         if turns and turns[0].side == "system":
             system = "".join(part.text for part in turns.pop(0).parts if isinstance(part, Text))
@@ -82,6 +90,8 @@ class ChatReader:
             if role not in due:
                 raise Bad("row_order", field=turn.field, role=turn.word, expected=self._turns.word(due[0]))
             messages.append(Message(role, turn.parts, turn.train, turn.thinking, turn.calls))
+        if messages[-1].role != "assistant" and self._awaited:
+            messages.append(Message("assistant", ()))
         if messages[-1].role != "assistant":
             raise Bad("row_no_answer", field=turns[-1].field)
         return messages

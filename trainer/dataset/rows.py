@@ -30,7 +30,7 @@ class Reading:
 
     `names` gives what `{{name}}` and the like become. Media lie beside the file of their row, else below `media_dir`,
     else below `dataset_dir`. `hub` decides where a dataset comes from that two hubs have; with `streaming` it is not
-    downloaded first.
+    downloaded first. With `awaited` the last answer of a row may be missing: it is empty then.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -38,12 +38,13 @@ class Reading:
     dataset_dir: str = ""
     hub: Hub = "huggingface"
     streaming: bool = False
+    awaited: bool = False
 
     @classmethod
-    def of(cls, data: DataOptions, hub: Hub = "huggingface") -> Reading:
+    def of(cls, data: DataOptions, hub: Hub = "huggingface", awaited: bool = False) -> Reading:
         """As the options say."""
         names = {"name": data.identity_name, "author": data.identity_author}
-        return cls(names, data.media_dir, data.dataset_dir, hub, data.streaming)
+        return cls(names, data.media_dir, data.dataset_dir, hub, data.streaming, awaited)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -96,7 +97,8 @@ class RowReader:
     def __init__(self, info: DatasetInfo, reading: Reading) -> None:
         self._info = info
         self._texts = Texts(reading.names)
-        self._chat = ChatReader(info, self._texts) if info.formatting != "alpaca" else None
+        self._chat = ChatReader(info, self._texts, reading.awaited) if info.formatting != "alpaca" else None
+        self._awaited = reading.awaited
         self._finder = Finder(reading.folders)
         self._base = info.path.absolute()
         if info.hub:
@@ -124,7 +126,7 @@ class RowReader:
         system = self._texts.text(row.get(columns.system), columns.system) if columns.system else ""
         gallery = Gallery(self._finder, columns, row, info.explicit, self._beside(file))
         if self._chat is None:
-            messages = read_alpaca(info, self._texts, row, gallery)
+            messages = read_alpaca(info, self._texts, row, gallery, self._awaited)
         else:
             messages, said = self._chat.read(row, gallery)
             system = system if said is None else said

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trainer.config import RunConfig, read_file
+from trainer.config import RunConfig, Task, read_file
 from trainer.errors import UserError
 from trainer.events import Failed, Finished
 from trainer.jobs.owner import live_owner
@@ -52,8 +52,14 @@ class Job:
         return self.config.method.finetuning_type
 
     @property
+    def task(self) -> Task:
+        """What it is for: "train", or "eval" for an evaluation."""
+        return self.config.task
+
+    @property
     def datasets(self) -> tuple[str, ...]:
-        return self.config.data.dataset
+        data = self.config.data
+        return data.eval_dataset or data.dataset if self.task == "eval" else data.dataset
 
     @property
     def active(self) -> bool:
@@ -66,7 +72,12 @@ class Job:
 
     @property
     def result(self) -> Path | None:
-        """The folder that can be chatted with: the run's own when it is finished, else its newest checkpoint."""
+        """The folder that can be chatted with: the run's own when it is finished, else its newest checkpoint.
+
+        An evaluation leaves none.
+        """
+        if self.task == "eval":
+            return None
         return self.folder.path if self.state == "finished" else newest_checkpoint(self.folder)
 
 

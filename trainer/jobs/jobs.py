@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import RunConfig
+from trainer.config import RunConfig, Task
 from trainer.errors import UserError
 from trainer.events import EventLog, Note, Stopped
 from trainer.jobs.job import Job, Known
@@ -60,9 +60,9 @@ class Jobs:
 
     # What a person asks for
 
-    def propose_name(self, model: str, method: str) -> str:
+    def propose_name(self, model: str, method: str, task: Task = "train") -> str:
         """A name for a new run, from the time; `submit` keeps it free of collisions."""
-        return run_name()
+        return run_name(task=task)
 
     def submit(self, config: RunConfig, token: str = "") -> Job:
         """Queues a run and returns at once; its config.yaml is written. The same `token` gives the same run again.
@@ -213,7 +213,7 @@ class Jobs:
         parent = Path(model_folder(config.model.model_name_or_path), config.method.finetuning_type)
         proposed = not name or bool(PROPOSED.fullmatch(name))
         try:
-            path = self._typed(parent, name or run_name())
+            path = self._typed(parent, name or run_name(task=config.task))
         except UserError as error:
             raise UserError(error.code, field="output_dir", **error.values) from None
         if proposed:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from trainer.events import Evaluated, Event, Failed, Finished, Note, Sample, Saved, Started, Step, Stopped
+from trainer.events import (
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Note,
+    Predicted,
+    Sample,
+    Saved,
+    Started,
+    Step,
+    Stopped,
+)
 
 
 def clock(seconds: float) -> str:
@@ -15,6 +27,9 @@ def clock(seconds: float) -> str:
 def line(event: Event) -> str:
     """One event in one line; an answer's line breaks become spaces."""
     match event:
+        case Started() if event.task == "eval":
+            again = f", {event.resumed_from} of them done before" if event.resumed_from else ""
+            return f"{event.rows} rows to answer on {event.device} in {event.precision}{again}"
         case Started():
             again = f", resumed from step {event.resumed_from}" if event.resumed_from else ""
             rows = (
@@ -28,6 +43,8 @@ def line(event: Event) -> str:
             )
         case Step():
             return _step(event)
+        case Predicted():
+            return _predicted(event)
         case Evaluated():
             parts = ", ".join(f"{name} {loss:.4f}" for name, loss in event.parts.items())
             return f"step {event.step}  evaluation loss {event.loss:.4f}" + (f"  ({parts})" if parts else "")
@@ -47,6 +64,15 @@ def line(event: Event) -> str:
             return f"failed: {event.text}"
         case _:
             return type(event).__name__
+
+
+def _predicted(event: Predicted) -> str:
+    means = [
+        f"{score} {' '.join(f'{side} {by_side[score]:.2f}' for side, by_side in event.scores.items())}"
+        for score in dict.fromkeys(name for each in event.scores.values() for name in each)
+    ]
+    parts = [f"row {event.done}/{event.total}", *means, f"{event.rows_per_s:.1f} rows/s"]
+    return "  ".join([*parts, f"{clock(event.elapsed_s)} elapsed", f"{clock(event.eta_s)} left"])
 
 
 def _step(event: Step) -> str:

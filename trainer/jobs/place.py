@@ -12,34 +12,35 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.config import RunConfig, require_training, write_yaml
+from trainer.config import RunConfig, Task, require_task, write_yaml
 from trainer.dataset.info import choose
 from trainer.errors import UserError, UserErrors, problems_of
 from trainer.events import EventLog
 from trainer.jobs.owner import is_busy
 from trainer.paths import DATA, RunFolder, write_atomic
 
-PROPOSED = re.compile(r"train_\d{4}(-\d\d){5}")
+PROPOSED = re.compile(r"(train|eval)_\d{4}(-\d\d){5}")
 # The deepest run below saves/: model, method, run, and one folder of the person's own.
 DEEPEST = 4
 
 # A folder with one of these was written by a training run, ours or LLaMA-Factory's; a model's folder has none of them.
 _MARKS = (
-    "events.jsonl", "trainer_log.jsonl", "trainer_state.json", "training_args.bin", "training_args.yaml", "checkpoint-*",
+    "events.jsonl", "rows.jsonl", "trainer_log.jsonl", "trainer_state.json", "training_args.bin", "training_args.yaml", "checkpoint-*",
 )  # fmt: skip
 # What runs write into their folder.
 _OURS = (
     *_MARKS, "config.yaml", "log.txt", "manifest.json", "owner.json", "stop", ".reserve", "*_results.json",
-    "training_*.png", "running_log.txt", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
+    "training_*.png", "running_log.txt",
+    "rows.jsonl", "side.jsonl", "report.json", "generated_predictions.jsonl", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
     "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab.*",
     "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", "*processor_config.json",
     "optimizer.*", "scheduler.*", "rng_state*",
 )  # fmt: skip
 
 
-def run_name(at: float | None = None) -> str:
+def run_name(at: float | None = None, task: Task = "train") -> str:
     """The name that is proposed for a run that begins at `at` (now)."""
-    return time.strftime("train_%Y-%m-%d-%H-%M-%S", time.localtime(at))
+    return time.strftime(f"{task}_%Y-%m-%d-%H-%M-%S", time.localtime(at))
 
 
 def model_folder(model: str) -> str:
@@ -87,8 +88,16 @@ def open_folder(path: Path, config: RunConfig) -> RunFolder:
             return folder
         if not config.train.overwrite_output_dir:
             raise UserError("folder_in_use", field="output_dir", folder=str(path))
+        _require_unused(path, config)
         clear(path)
     return folder
+
+
+def _require_unused(path: Path, config: RunConfig) -> None:
+    """Raises UserError when clearing `path` would remove weights that the run itself needs."""
+    for needed in (config.model.model_name_or_path, *config.model.adapter_name_or_path):
+        if needed and Path(needed).is_dir() and Path(needed).resolve().is_relative_to(path.resolve()):
+            raise UserError("folder_needed", field="output_dir", folder=str(path), path=needed)
 
 
 def _is_run(path: Path) -> bool:
@@ -163,7 +172,7 @@ def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
     A folder in which a run has begun goes on from its newest whole checkpoint, or from the beginning without one.
     """
     wanted = config.train.resume_from_checkpoint
-    begun = folder.checkpoints() or folder.trainer_log.exists()
+    begun = folder.checkpoints() or folder.trainer_log.exists() or folder.rows.exists()
     own = newest_checkpoint(folder) is not None
     resume = wanted if wanted and (_resumes_in(folder.path, config) or not own) else "true" if begun else ""
     settled = config.with_values(
@@ -181,7 +190,7 @@ def require_usable(config: RunConfig, base: Path) -> None:
     """Raises UserErrors with all that keeps a run from being begun: no model, no data, data that is not registered."""
     problems: list[UserError] = []
     try:
-        require_training(config)
+        require_task(config)
     except UserError as error:
         problems += problems_of(error)
     for name in ("dataset", "eval_dataset"):

@@ -33,8 +33,12 @@ logger = logging.getLogger("trainer.run")
 
 
 def run_stage(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
-    """The training stage that the config names; its libraries are imported at the first call."""
+    """The training stage that the config names, or an evaluation; their libraries are imported at the first call."""
     launch.warm_up()
+    if config.task == "eval":
+        from trainer.evaluate.run import run_eval
+
+        return run_eval(config, emit, stop)
     from trainer.train.sft import run_sft
 
     stages: dict[str, Run] = {"sft": run_sft}

@@ -14,6 +14,8 @@ from trainer.errors import UserError
 from trainer.model.load import Precision, has_gpu
 from trainer.train.optimizer import check_name, usable
 
+# Rows evaluated at once while training, where nobody said how many: transformers' own number.
+EVALUATED_AT_ONCE = 8
 # Arguments of SFTConfig that would change nothing here, or something that the run itself decides, and why.
 REFUSED = {
     "disable_tqdm": "a run reports through its events, never through a progress bar",
@@ -99,7 +101,7 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
     return {
         "output_dir": train.output_dir,
         "per_device_train_batch_size": train.per_device_train_batch_size,
-        "per_device_eval_batch_size": train.per_device_eval_batch_size,
+        "per_device_eval_batch_size": train.per_device_eval_batch_size or EVALUATED_AT_ONCE,
         "gradient_accumulation_steps": train.gradient_accumulation_steps,
         "learning_rate": train.learning_rate,
         "num_train_epochs": train.num_train_epochs,

@@ -6,13 +6,11 @@ import errno
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 
 from trainer.errors import UserError
-from trainer.model.load import has_gpu
+from trainer.model.memory import device_name, is_out_of_memory
 
-NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 # torch and safetensors write with their own code, whose errors carry no errno.
 NO_ROOM = ("no space left", "storagefull", "code: 28", "disk quota exceeded")
 NOT_WRITTEN = ("pytorchstreamwriter failed", "error while serializing", "unexpected pos")
@@ -20,17 +18,10 @@ NOT_WRITTEN = ("pytorchstreamwriter failed", "error while serializing", "unexpec
 LITTLE_ROOM = 4 * 1024 * 1024
 
 
-def device_name() -> str:
-    """The device as a person knows it: the GPU's name, or CPU."""
-    return torch.cuda.get_device_name() if has_gpu() else "CPU"
-
-
 def explain(error: Exception, folder: Path) -> UserError | None:
     """The sentence for an error that a person can do something about; None for any other."""
     said = f"{type(error).__name__}: {error}".lower()
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return UserError("out_of_memory", device=device_name())
-    if isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY):
+    if is_out_of_memory(error):
         return UserError("out_of_memory", device=device_name())
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return UserError("out_of_memory", device=device_name())

@@ -24,12 +24,13 @@ from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
+from trainer.model.memory import device_name
 from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
-from trainer.train.failures import device_name, explain, require_writable
+from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
 from trainer.train.loop import RowTrainer, StopTraining

@@ -13,9 +13,9 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
-from trainer.chat.decoder import Decoder
-from trainer.chat.request import Ending
 from trainer.dataset.conversation import Media
+from trainer.model.decoder import Decoder
+from trainer.model.voices import Ending
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def generate(
         model.generate(
             input_ids=ids,
             attention_mask=mask,
-            generation_config=_settings(rows, stop_ids, pad),
+            generation_config=settings(rows, stop_ids, pad),
             logits_processor=[_Drawing(rows, device)],
             stopping_criteria=[_Stop(stop, rows, width)],
             streamer=_Rows(rows, tokenizer, stop_ids, report),
@@ -218,7 +218,7 @@ def no_leftovers(model: torch.nn.Module) -> Iterator[None]:
         raise
 
 
-def _settings(rows: Sequence[Row], stop_ids: frozenset[int], pad: int) -> GenerationConfig:
+def settings(rows: Sequence[Row], stop_ids: frozenset[int], pad: int) -> GenerationConfig:
     """Everything that could be taken from the model's own file is set: it must not change what was asked for."""
     return GenerationConfig(
         max_new_tokens=max(row.max_new_tokens for row in rows),

@@ -12,20 +12,19 @@ import torch
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from trainer.chat.generation import no_leftovers
-from trainer.chat.memory import require_room
-from trainer.chat.request import Mode
-from trainer.chat.seeing import kinds
 from trainer.dataset.conversation import MediaKind
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
 from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
 from trainer.model.catalog import check_folder, find, is_whole
+from trainer.model.generation import no_leftovers
 from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
+from trainer.model.memory import require_room
+from trainer.model.seeing import kinds
+from trainer.model.voices import TUNED, Mode
 from trainer.options import DataOptions
 
-TUNED = "tuned"
 # PEFT's word for a row of a mixed batch that no adapter touches.
 UNTOUCHED = "__base__"
 
@@ -98,12 +97,13 @@ def _is_whole_model(path: Path) -> bool:
 class Loader:
     """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model.
 
-    `data` says how large pictures are shown.
+    `data` says how large pictures are shown, `compute` in which format is computed.
     """
 
     template: str
     trust: bool
     data: DataOptions
+    compute: str = "auto"
 
     @property
     def device(self) -> torch.device:
@@ -112,7 +112,7 @@ class Loader:
     @property
     def dtype(self) -> torch.dtype:
         """The GPU's own half precision, in which weights are stored anyway; fp32 on a CPU."""
-        return choose_precision("auto").frozen
+        return choose_precision(self.compute).frozen
 
     def load(self, wanted: Plan) -> tuple[Side, ...]:
         """The sides of a plan, base first. Raises UserError when they do not fit into memory, or not together."""

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.chat.tiny import write_tokenizer
-from trainer.chat.decoder import HALF, Decoder
+from trainer.model.decoder import HALF, Decoder
 
 TEXTS = (
     "Hello, world!",

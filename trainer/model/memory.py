@@ -19,6 +19,8 @@ from trainer.model.catalog import weight_files
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 # Room for activations and the cache of keys and values, which grow with the conversation.
 _SPARE = 1.15
+_MIB = 1024 * 1024
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -69,6 +71,25 @@ def require_room(folders: Sequence[Path], device: torch.device, dtype: torch.dty
 
 def _megabytes(count: int) -> int:
     return -(-count // 1_000_000)
+
+
+def used_mb(device: torch.device) -> float:
+    """The peak memory on a GPU, else what this process holds now, in MiB."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / _MIB, 1)
+    return round(psutil.Process().memory_info().rss / _MIB, 1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory was too small; on a CPU torch says so with a RuntimeError."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+
+
+def device_name() -> str:
+    """The device as a person knows it: the GPU's name, or CPU."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def give_back() -> None:
