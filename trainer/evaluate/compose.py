@@ -23,7 +23,7 @@ class Composer:
         """`pictures`: a column for pictures or videos may be added to a dataset that has none."""
         self._info = info
         self._pictures = pictures
-        self.columns = {role: name for role, name in asdict(info.columns).items() if name}
+        self.columns: dict[str, str] = {role: name for role, name in asdict(info.columns).items() if name}
 
     def compose(self, conversation: Conversation, place: Place) -> dict[str, Any]:
         """The row; `place` gives the name that stands for a medium. Raises UserError when there is no place for it."""
@@ -43,6 +43,9 @@ class Composer:
         plain = all(each.role in ("user", "assistant") and not each.calls for each in messages)
         if not plain or conversation.tools:
             raise UserError("correct_tools", field="name", name=self._info.name)
+        if "prompt" not in self.columns:
+            # Its other rows would lack the column, and not be read any more.
+            raise UserError("correct_texts", field="name", name=self._info.name)
         texts = [_spelt(each) for each in messages]
         row = {self._column("prompt"): texts[-2], self._column("response"): texts[-1]}
         if len(texts) > 2:
@@ -93,7 +96,7 @@ class Composer:
     def _column(self, role: str) -> str:
         if role not in self.columns:
             used = set(self.columns.values())
-            self.columns[role] = next(name for name in (role, f"{role}_2", f"{role}_3") if name not in used)
+            self.columns[role] = role if role not in used else f"{role}_2"
         return self.columns[role]
 
 

@@ -171,12 +171,12 @@ def _scores(row: TableRow, side: Side, text: ReportText) -> str:
 def _pieces(pieces: Sequence[Piece]) -> str:
     room, parts = MOST_SHOWN, []
     for piece in pieces:
-        if room <= 0:
-            parts.append("…")
-            break
         shown = escape(piece.text[:room])
         parts.append(shown if piece.same else f"<mark>{shown}</mark>")
         room -= len(piece.text)
+        if room < 0:
+            parts.append("…")
+            break
     return "".join(parts)
 
 

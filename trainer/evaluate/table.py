@@ -21,8 +21,8 @@ from trainer.evaluate.shown import SIDES, Counts, Side, TablePage, TableRow, Wis
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-# Differences smaller than this come from adding up in another order.
-EQUAL = 1e-9
+# What differs by less is equal, as in the verdict (trainer/evaluate/compare.py).
+EQUAL = 1e-6
 SEARCHES = 16
 _FACTS = ("offset", "size", "row", "number", "dataset", "lengths", "changed", "cut", "labelled", "compared")
 
