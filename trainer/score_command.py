@@ -76,7 +76,7 @@ def run_score(words: Sequence[str]) -> int:
     if asked.json:
         _print_json(to_json(asked.file, rows, scored))
     else:
-        print("\n".join(visible(line) for line in lines(rows, scored)))
+        _print_lines(lines(rows, scored))
     return DEFECTIVE if rows.problems else DONE
 
 
@@ -184,8 +184,7 @@ def _nothing(asked: Asked, rows: Rows) -> int:
         broken = {"code": "score_no_rows", "values": values, "text": said.text, "hint": said.hint}
         _print_json({"file": str(asked.file), "ok": False, "broken": broken, "problems": _problems(rows)})
     else:
-        told = [*_problem_lines(rows), said.text, f"hint: {said.hint}"]
-        print("\n".join(visible(line) for line in told))
+        _print_lines([*_problem_lines(rows), said.text, f"hint: {said.hint}"])
     return DEFECTIVE
 
 
@@ -280,6 +279,11 @@ def _problem_lines(rows: Rows) -> list[str]:
     if len(rows.problems) > MOST_LISTED:
         told.append(f"… {len(rows.problems) - MOST_LISTED} more")
     return [*told, tell("score_rows_broken", {"count": len(rows.problems), "rows": rows.total}).text, ""]
+
+
+def _print_lines(told: Sequence[str]) -> None:
+    """Half a character in a text cannot be printed: it becomes a question mark."""
+    print("\n".join(visible(line) for line in told).encode(errors="replace").decode())
 
 
 def _print_json(found: Any) -> None:

@@ -48,7 +48,7 @@ def corpus(predicts: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
 def tokenizer(labels: Iterable[str]) -> str:
     """sacrebleu's name for the way to find words: 13a, zh, or char for Japanese and the like.
 
-    zh treats everything but Chinese characters as 13a does, so that a fifth of Chinese is enough.
+    zh treats everything but Chinese characters as 13a does, so that a tenth of Chinese is enough.
     """
     scripts: Counter[str] = Counter()
     unspaced = 0
@@ -58,4 +58,4 @@ def tokenizer(labels: Iterable[str]) -> str:
     letters = scripts.total()
     if scripts["ja"] * 2 > letters or unspaced * 2 > letters:
         return "char"
-    return "zh" if (scripts["zh"] + scripts["ja"]) * 5 > letters else "13a"
+    return "zh" if (scripts["zh"] + scripts["ja"]) * 10 > letters else "13a"
