@@ -12,7 +12,10 @@ import pytest
 from trainer.paths import REPOSITORY
 
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
-FLOOR = {f"trainer.{name}" for name in ("options", "values", "config", "compat", "errors", "events", "paths")}
+FLOOR = {
+    f"trainer.{name}"
+    for name in ("options", "values", "config", "contradictions", "compat", "errors", "events", "paths")
+}
 MAY_READ_ENVIRONMENT = {"app", "trainer.cli", "trainer.jobs.launch"}
 # Rooms by height: a module imports only from rooms below its own.
 ROOMS = {

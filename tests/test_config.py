@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from trainer.compat import HARMLESS, OWN, REFUSED
 from trainer.config import (
     RunConfig,
-    contradictions,
     read_file,
     require_training,
     training_arguments,
     write_yaml,
 )
+from trainer.contradictions import contradictions
 from trainer.errors import UserError, UserErrors, problems_of, sentences, tell
 from trainer.events import KINDS, Event, EventLog, Finished, Note, Started, Step, current, decode, encode
 from trainer.options import OptionInfo, options

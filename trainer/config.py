@@ -6,7 +6,7 @@ import ast
 import difflib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from trainer import compat
+from trainer.contradictions import contradictions
 from trainer.errors import UserError, UserErrors
 from trainer.events import Note
 from trainer.options import (
@@ -30,7 +31,6 @@ from trainer.options import (
 )
 from trainer.values import checked, plain, short
 
-MOST_PROMPTS = 3
 Task = Literal["train", "eval"]
 
 
@@ -83,6 +83,16 @@ class RunConfig:
             if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
+
+    def after_training(self) -> RunConfig:
+        """The evaluation of what this training leaves in its folder."""
+        adapters = self.model.adapter_name_or_path
+        # Those that were merged into the base; the last one was trained further, unless a new one was made.
+        before = adapters if self.lora.create_new_adapter else adapters[:-1]
+        return replace(self, notes=()).with_values(
+            do_train=False, do_eval=False, adapter_name_or_path=(*before, self.train.output_dir),
+            resume_from_checkpoint="",
+        )  # fmt: skip
 
     def with_values(self, **changes: Any) -> RunConfig:
         """A copy with some options changed, by name. Values are not checked again."""
@@ -187,85 +197,6 @@ class _Reader:
         if self._harmless:
             found.append(Note(code="note_harmless", values={"names": ", ".join(self._harmless)}))
         return found
-
-
-def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
-    """Options that exclude each other. Those in `wrong` have been complained of already."""
-    train, data = config.train, config.data
-    # Rows that were rendered before may bring a part for evaluation.
-    held_back = data.val_size > 0 or bool(data.eval_dataset) or bool(data.tokenized_path)
-    found: list[UserError] = []
-
-    def complain(field_name: str, code: str, **values: str | int | float) -> None:
-        if field_name not in wrong:
-            found.append(UserError(code, field=field_name, **values))
-
-    for name in ("learning_rate", "num_train_epochs"):
-        if getattr(train, name) == 0:
-            complain(name, "option_not_positive", name=name, value=0)
-    if train.eval_strategy != "no" and not held_back:
-        complain("eval_strategy", "eval_without_rows", value=train.eval_strategy)
-    if data.val_size > 0 and data.eval_dataset:
-        complain("val_size", "eval_rows_twice")
-    if train.load_best_model_at_end and train.eval_strategy == "no":
-        complain("load_best_model_at_end", "best_without_eval")
-    every = train.eval_steps or train.logging_steps
-    if (
-        train.load_best_model_at_end
-        and train.eval_strategy == "steps"
-        and every >= 1
-        and train.save_steps % every
-    ):
-        better = int(every) * max(1, round(train.save_steps / every))
-        complain(
-            "save_steps", "best_steps", save_steps=train.save_steps, eval_steps=int(every), better=better
-        )
-    if train.max_steps == 0:
-        complain("max_steps", "option_not_positive", name="max_steps", value=0)
-    if len(train.learn_prompts) > MOST_PROMPTS:
-        complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
-    if data.mask_history and data.train_on_prompt:
-        complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
-    _complain_of_data(config, complain)
-    if (
-        config.task == "train"
-        and config.method.finetuning_type == "full"
-        and config.model.adapter_name_or_path
-    ):
-        complain("adapter_name_or_path", "adapter_with_full")
-    return found
-
-
-def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
-    """What mixing, streaming and pictures ask of each other."""
-    data = config.data
-    if data.interleave_probs:
-        if data.mix_strategy == "concat":
-            complain("interleave_probs", "probs_without_turns")
-        elif len(data.interleave_probs) != len(data.dataset):
-            count, datasets = len(data.interleave_probs), len(data.dataset)
-            complain("interleave_probs", "probs_count", count=count, datasets=datasets)
-        elif not _are_shares(data.interleave_probs):
-            complain("interleave_probs", "probs_wrong", value=", ".join(data.interleave_probs))
-    if data.streaming:
-        if config.train.max_steps <= 0:
-            complain("max_steps", "streaming_without_steps")
-        if data.max_samples is not None:
-            complain("max_samples", "streaming_excludes", name="max_samples")
-        if 0 < data.val_size < 1:
-            complain("val_size", "streaming_share", value=data.val_size)
-    for kind in ("image", "video"):
-        least, most = getattr(data, f"{kind}_min_pixels"), getattr(data, f"{kind}_max_pixels")
-        if least > most:
-            complain(f"{kind}_max_pixels", "pixels_crossed", kind=kind, least=least, most=most)
-
-
-def _are_shares(words: tuple[str, ...]) -> bool:
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return False
-    return all(0 <= number < float("inf") for number in numbers) and sum(numbers) > 0
 
 
 def require_training(config: RunConfig) -> None:

@@ -79,6 +79,11 @@ class RunFolder:
         return self.path / "rows.jsonl"
 
     @property
+    def side(self) -> Path:
+        """The rows as one side has answered them, while the other one has still to answer."""
+        return self.path / "side.jsonl"
+
+    @property
     def report(self) -> Path:
         """What an evaluation has found, as JSON."""
         return self.path / "report.json"

@@ -88,7 +88,9 @@ class Answerer:
 
         with _acting(group, len(items)) as untouched:
             seen = look(side.renderer, side.model, rows)
-            decode(side.model, rows, _pad(side), side.stop_ids, stop, take, untouched, seen)
+            decode(
+                side.model, rows, _pad(side), side.stop_ids, stop, take, untouched, seen, fixed=side.renderer.sees
+            )  # fmt: skip
 
     def _row(self, item: Item, number: int) -> Row:
         side, options = self.sides[number], self._options

@@ -15,21 +15,30 @@ EVERY_S = 0.5
 
 
 class Progress:
-    """Counts rows. `before` of `total` were done when this attempt began."""
+    """Counts rows. `before` of `total` were done when this attempt began.
+
+    Where the sides answer all rows one after the other, each of them does its `share` of a row.
+    """
 
     def __init__(
-        self, emit: Callable[[Predicted], None], tally: Tally, sides: Sequence[str], total: int, before: int,
-        device: torch.device,
+        self, emit: Callable[[Predicted], None], tally: Tally, sides: Sequence[str], total: int, before: float,
+        device: torch.device, share: float = 1.0,
     ) -> None:  # fmt: skip
         self._emit, self._tally, self._sides, self._device = emit, tally, sides, device
         self._total, self._before = total, before
-        self.done = before
+        self._share = share
+        self._units = 0
         self._begun = time.monotonic()
         self._told_at = 0.0
 
+    @property
+    def done(self) -> int:
+        """The rows that are done."""
+        return round(self._before + self._units * self._share)
+
     def add(self) -> None:
-        """One row more is done."""
-        self.done += 1
+        """One row more is done by those who are at work."""
+        self._units += 1
         if time.monotonic() - self._told_at >= EVERY_S:
             self.tell()
 
@@ -42,7 +51,7 @@ class Progress:
         now = time.monotonic()
         self._told_at = now
         spent = max(now - self._begun, 1e-6)
-        pace = (self.done - self._before) / spent
+        pace = self._units * self._share / spent
         name = main(self._tally.kind)
         means = {side: self._tally.means(side) for side in self._sides}
         self._emit(

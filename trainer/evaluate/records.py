@@ -60,6 +60,12 @@ def _parsed(line: bytes) -> Record | None:
     return record if isinstance(record, dict) and isinstance(record.get("row"), int) else None
 
 
+def joined(tuned: Record, base: Record) -> Record:
+    """One row out of the two that the sides have written each for itself; both files call the answer `predict`."""
+    both = {name: {**tuned[name], **base[name]} for name in ("ending", "tokens", "loss", "scores")}
+    return {**tuned, **both, "base": base["predict"]}
+
+
 def in_order(log: RowLog) -> list[Record]:
     """All rows in the order of the datasets."""
     return sorted(log.read(), key=lambda record: int(record["row"]))

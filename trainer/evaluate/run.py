@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from trainer.config import RunConfig, require_task
@@ -12,15 +11,14 @@ from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.load import REASONS_TOLD
 from trainer.errors import UserError
 from trainer.evaluate import records, report, scores, trained
+from trainer.evaluate.passes import Passes, Work, sides_of
 from trainer.evaluate.places import Places, places_of, require_there
-from trainer.evaluate.progress import Progress
-from trainer.evaluate.records import Record, RowLog
-from trainer.evaluate.rows import label_of, question_of, rows_of
+from trainer.evaluate.records import RowLog
+from trainer.evaluate.results import results_of
+from trainer.evaluate.rows import label_of, rows_of
 from trainer.evaluate.scores import Tally
-from trainer.evaluate.session import Session
-from trainer.events import Event, Finished, Note, Started, Stopped
+from trainer.events import Event, Finished, Note, Stopped
 from trainer.model.memory import device_name, give_back, is_out_of_memory
-from trainer.model.sides import Loader, Side
 from trainer.model.voices import BASE, TUNED
 from trainer.paths import RunFolder
 
@@ -73,11 +71,17 @@ class _Run:
         self._phase("evaluate_rows")
         chosen = rows_of(config)
         self._tell_rows(chosen.rows)
-        self._phase("evaluate_model", name=config.model.model_name_or_path)
-        prepared = time.monotonic()
-        sides = self._sides(places)
-        self.preparation_s = time.monotonic() - prepared
-        return self._work(places, chosen.rows, chosen.problems, sides)
+        passes = Passes(config, self.folder, self.tally, self.emit, self._tell, self.stop)
+        try:
+            work = passes.work(places.plan, chosen.rows)
+        except UserError:
+            # What is done is worth something, whatever keeps the rest from being done.
+            if any(self.log.read()):
+                self._finish(Work(sides_of(places.plan), stopped=True), len(chosen.rows))
+            raise
+        self._tell_work(work, len(chosen.rows), chosen.problems)
+        self._tell_trained(places, chosen.rows)
+        return self._finish(work, len(chosen.rows))
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.begun, 3)
@@ -101,69 +105,18 @@ class _Run:
         known = [label for label in labels if label is not None]
         self.tally = Tally(scores.recognise(known) if wanted == "auto" else wanted)
 
-    def _sides(self, places: Places) -> tuple[Side, ...]:
-        config = self.config
-        loader = Loader(
-            config.data.template, config.model.trust_remote_code, config.data, config.method.compute_type
-        )
-        sides = loader.load(places.plan)
-        # A model that stands alone is the one in question.
-        return (replace(sides[0], name=TUNED),) if len(sides) == 1 else sides
-
-    def _done(self, rows: Sequence[Row]) -> list[Record]:
-        """What an earlier attempt has answered of these very rows."""
-        known = []
-        for record in self.log.read():
-            if record["row"] < len(rows):
-                row = rows[record["row"]]
-                is_same = (row.dataset, row.number, label_of(row.conversation), question_of(row.conversation))
-                if is_same == tuple(record[name] for name in ("dataset", "number", "label", "question")):
-                    known.append(record)
-        self.log.keep({record["row"] for record in known})
-        return list({record["row"]: record for record in known}.values())
-
-    def _work(
-        self, places: Places, rows: list[Row], problems: list[RowProblem], sides: tuple[Side, ...]
-    ) -> Finished | Stopped:
-        done = self._done(rows)
-        names = [side.name for side in sides]
-        for record in done:
-            for name in names:
-                self.tally.add(name, record["scores"][name])
-        model = sides[-1].model
-        self.emit(
-            Started(
-                task="eval", total_steps=len(rows), rows=len(rows), trained_tokens=0, trainable=0,
-                parameters=sum(each.numel() for each in model.parameters()), device=device_name(),
-                precision=str(model.dtype).removeprefix("torch."), resumed_from=len(done),
-            )
-        )  # fmt: skip
-        if done:
-            self._phase("evaluate_resumed", done=len(done), total=len(rows))
-        progress = Progress(self.emit, self.tally, names, len(rows), len(done), model.device)
-        session = Session(self.config, sides, self.log, self.tally, progress, self._tell, self.stop)
-        passed = {record["row"] for record in done}
-        stopped = session.work([(place, row) for place, row in enumerate(rows) if place not in passed])
-        progress.tell()
-        self._tell_session(session, len(rows), problems, stopped, progress.done)
-        self._tell_trained(places, rows)
-        return self._finish(names, session, len(rows), stopped)
-
-    def _tell_session(
-        self, session: Session, rows: int, problems: list[RowProblem], stopped: bool, done: int
-    ) -> None:
-        left_out = [*problems, *session.problems]
+    def _tell_work(self, work: Work, rows: int, problems: Sequence[RowProblem]) -> None:
+        left_out = [*problems, *work.problems]
         if left_out:
             reasons = " ".join(problem.text for problem in left_out[:REASONS_TOLD])
             self._warn("evaluate_left_out", count=len(left_out), rows=rows + len(problems), reasons=reasons)
-        data = self.config.data
-        if session.spent.cut:
-            self._warn("evaluate_cut", count=session.spent.cut, rows=rows, limit=session.longest)
-        if session.spent.unmeasured:
-            self._warn(
-                "evaluate_loss_left_out", count=session.spent.unmeasured, rows=rows, cutoff=data.cutoff_len
-            )
-        if stopped:
+        if work.spent.cut:
+            self._warn("evaluate_cut", count=work.spent.cut, rows=rows, limit=work.longest)
+        if work.spent.unmeasured:
+            cutoff = self.config.data.cutoff_len
+            self._warn("evaluate_loss_left_out", count=work.spent.unmeasured, rows=rows, cutoff=cutoff)
+        if work.stopped:
+            done = sum(1 for _ in self.log.read())
             self._warn("evaluate_stopped", done=done, total=rows)
 
     def _tell_trained(self, places: Places, rows: Sequence[Row]) -> None:
@@ -173,43 +126,17 @@ class _Run:
         for note in trained.notes(rows, places.checkpoints, self.config.data.dataset_dir):
             self._tell(note)
 
-    def _finish(self, names: list[str], session: Session, total: int, stopped: bool) -> Finished | Stopped:
-        rows = records.in_order(self.log)
-        found, new = report.build(self.tally, rows, names, total, stopped, self.told)
+    def _finish(self, work: Work, total: int) -> Finished | Stopped:
+        rows, compares = records.in_order(self.log), BASE in work.sides
+        found, new = report.build(self.tally, rows, work.sides, total, work.stopped, self.told)
         for note in new:
             self.emit(note)
         records.write_report(self.folder, found)
         if self.config.evaluate.do_predict:
-            records.write_predictions(self.folder, rows, BASE in names)
-        records.write_results(self.folder, self._results(found, names, session, len(rows)))
-        seconds = self._seconds()
-        if stopped:
-            return Stopped(step=len(rows), seconds=seconds, path=str(self.folder.path))
-        return Finished(
-            step=len(rows), seconds=seconds, path=str(self.folder.path), eval_loss=found["loss"][TUNED]
-        )
-
-    def _results(
-        self, found: Record, names: list[str], session: Session, rows: int
-    ) -> dict[str, dict[str, float | None]]:
-        """LLaMA-Factory's files; the base's numbers stand beside the tuned one's as base_*."""
-        parts: dict[str, dict[str, float | None]] = {}
-        evaluate, spent = self.config.evaluate, session.spent
-        bases = [name for name in names if name == BASE]
-        if evaluate.do_predict:
-            means = found["sides"].get(TUNED, {})
-            parts["predict"] = {f"predict_{name}": round(value, 4) for name, value in means.items()}
-            for side in bases:
-                own = found["sides"].get(side, {})
-                parts["predict"] |= {f"{side}_{name}": round(value, 4) for name, value in own.items()}
-            parts["predict"] |= records.speed("predict", spent.answering_s, rows, spent.batches)
-            parts["predict"]["predict_model_preparation_time"] = round(self.preparation_s, 4)
-        if evaluate.do_eval:
-            parts["eval"] = {"eval_loss": found["loss"][TUNED], "eval_perplexity": found["perplexity"][TUNED]}
-            for side in bases:
-                parts["eval"] |= {
-                    f"{side}_loss": found["loss"][side], f"{side}_perplexity": found["perplexity"][side]
-                }  # fmt: skip
-            parts["eval"] |= records.speed("eval", spent.measuring_s, rows, spent.batches)
-            parts["eval"]["eval_model_preparation_time"] = round(self.preparation_s, 4)
-        return parts
+            records.write_predictions(self.folder, rows, compares)
+        records.write_results(self.folder, results_of(self.config.evaluate, found, work, len(rows)))
+        path = str(self.folder.path)
+        if work.stopped:
+            return Stopped(step=len(rows), seconds=self._seconds(), path=path)
+        self.folder.side.unlink(missing_ok=True)
+        return Finished(step=len(rows), seconds=self._seconds(), path=path, eval_loss=found["loss"][TUNED])

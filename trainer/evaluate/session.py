@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from trainer.config import RunConfig
+from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Row, RowProblem
-from trainer.errors import UserError
+from trainer.errors import UserError, Values
 from trainer.evaluate import scores
 from trainer.evaluate.answering import Answer, Answerer
 from trainer.evaluate.batches import Size
 from trainer.evaluate.items import Item, Voice, prepare
 from trainer.evaluate.losses import Loss
 from trainer.evaluate.progress import Progress
-from trainer.evaluate.records import Record, RowLog
+from trainer.evaluate.records import Record, RowLog, joined
 from trainer.evaluate.scores import Tally
 from trainer.events import Note
 from trainer.model.memory import device_name, give_back, is_out_of_memory
@@ -39,6 +40,13 @@ class Spent:
     cut: int = 0
     unmeasured: int = 0
 
+    def __add__(self, other: Spent) -> Spent:
+        """Of two passes over the same rows: their times together; rows that both have cut are counted once."""
+        return Spent(
+            self.answering_s + other.answering_s, self.measuring_s + other.measuring_s, self.batches + other.batches,
+            max(self.cut, other.cut), max(self.unmeasured, other.unmeasured),
+        )  # fmt: skip
+
 
 @dataclass
 class _Open:
@@ -50,15 +58,19 @@ class _Open:
 
 
 class Session:
-    """Works on rows until all are done or somebody stops it."""
+    """Works on rows until all are done or somebody stops it.
+
+    `first` are the rows as the other side has answered them, where the two do so one after the other.
+    """
 
     def __init__(
         self, config: RunConfig, sides: Sequence[Side], log: RowLog, tally: Tally, progress: Progress, tell: Tell,
-        stop: Callable[[], bool],
+        stop: Callable[[], bool], first: Mapping[int, Record] | None = None,
     ) -> None:  # fmt: skip
         self._config, self._log, self._tally, self._progress = config, log, tally, progress
         self._tell = tell
         self._asked = stop
+        self._first = first or {}
         self._names = [side.name for side in sides]
         self._answerer = Answerer(sides, config.generate, config.train.seed)
         self._size = Size(config.train.per_device_eval_batch_size, sides[-1].model, len(sides))
@@ -106,8 +118,7 @@ class Session:
     def _prepared(self, rows: Sequence[tuple[int, Row]]) -> Iterator[Item]:
         for each in prepare(rows, self._voices, self._config.evaluate.do_eval):
             if isinstance(each, RowProblem):
-                self.problems.append(each)
-                self._progress.lose()
+                self._lose(each)
                 continue
             self.spent.cut += any(spoken.cut for spoken in each.spoken)
             self._open[each.place] = _Open(each)
@@ -126,6 +137,8 @@ class Session:
                 with self._timed("answering_s"):
                     self._answerer.answer(batch, self._stop, self._take)
             self.spent.batches += 1
+        except Unusable:
+            return self._drop_blind(batch)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -133,13 +146,31 @@ class Session:
         if not tight:
             if len(batch) == self._size.now:
                 self._size.grow()
-            return
+            return None
         # Outside the handler: the error's frames hold what there was no room for.
         give_back()
         size = self._size.halve(len(batch))
         if not size:
             raise UserError("evaluate_memory", device=device_name())
-        self._tell(Note(code="evaluate_halved", values={"before": len(batch), "size": size}, level="warning"))
+        values: Values = {"before": len(batch), "size": size}
+        self._tell(Note(code="evaluate_halved", values=values, level="warning"))
+        return None
+
+    def _drop_blind(self, batch: Sequence[Item]) -> None:
+        """Leaves out the rows whose pictures cannot be read any more."""
+        for item in batch:
+            try:
+                for voice in self._voices:
+                    if item.media and voice.renderer.expander:
+                        voice.renderer.expander.inputs(item.media)
+            except Unusable as unusable:
+                row = item.row
+                self._lose(RowProblem(row.dataset, row.number, unusable.code, unusable.values, row.file))
+                self._open.pop(item.place, None)
+
+    def _lose(self, problem: RowProblem) -> None:
+        self.problems.append(problem)
+        self._progress.lose()
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -200,6 +231,8 @@ class Session:
         """Writes down the rows that are scored by now; with `wait` all that are done."""
         while self._scored and (wait or self._scored[0].done()):
             record = self._scored.popleft().result()
+            if self._first:
+                record = joined(self._first[record["row"]], record)
             self._log.append(record)
             for name in self._names:
                 self._tally.add(name, record["scores"][name])

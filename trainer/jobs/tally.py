@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trainer.events import FINAL, Evaluated, Event, EventLog, Failed, Finished, Started, Step, Stopped
+from trainer.events import (
+    FINAL,
+    Evaluated,
+    Event,
+    EventLog,
+    Failed,
+    Finished,
+    Predicted,
+    Started,
+    Step,
+    Stopped,
+)
 from trainer.paths import RunFolder
 
 CURVE_POINTS = 60
@@ -14,7 +25,11 @@ Point = tuple[int, float]
 
 @dataclass(frozen=True)
 class Facts:
-    """A run in numbers. `seconds` is the time spent training, `eta_s` the time left; `curve` has at most 60 points."""
+    """A run in numbers. `seconds` is the time spent training, `eta_s` the time left; `curve` has at most 60 points.
+
+    Of an evaluation the steps are rows, the curve is that of the tuned side's main score, and `scores` has it by its name,
+    the base's as base_<name>.
+    """
 
     step: int = 0
     total_steps: int = 0
@@ -34,6 +49,10 @@ def thin(points: Sequence[Point], most: int) -> tuple[Point, ...]:
     return tuple(points[round(place * stride)] for place in range(most))
 
 
+def _place(event: Step | Predicted) -> int:
+    return event.step if isinstance(event, Step) else event.done
+
+
 class Tally:
     """The sum of one run's events so far; `refresh` reads only what is new."""
 
@@ -46,7 +65,9 @@ class Tally:
         self._offset = 0
         self._points: list[Point] = []
         self._evaluations: list[Point] = []
-        self._last: Step | None = None
+        self._last: Step | Predicted | None = None
+        self._evaluates = False
+        self._means: dict[str, float] = {}
         self._total = 0
         self.count = 0
         self.started_at = -1
@@ -77,20 +98,34 @@ class Tally:
             self._points = [point for point in self._points if point[0] <= limit]
             self._evaluations = [point for point in self._evaluations if point[0] <= limit]
             self._last, self._total, self.ending = None, event.total_steps, None
+            self._evaluates = event.task == "eval"
             self.started_at = self.count
         elif isinstance(event, Step):
             self._last, self._total = event, event.total_steps
             if event.loss is not None:
                 self._points.append((event.step, event.loss))
+        elif isinstance(event, Predicted):
+            self._predicted(event)
         elif isinstance(event, Evaluated):
             self._evaluations.append((event.step, event.loss))
         elif isinstance(event, FINAL):
             self.ending, self.ended_at = event, self.count
 
+    def _predicted(self, event: Predicted) -> None:
+        self._means = {
+            name if side == "tuned" else f"{side}_{name}": mean
+            for side, means in event.scores.items()
+            for name, mean in means.items()
+        }
+        # After a training the scores belong to it, and the rows are none of its steps.
+        if self._evaluates:
+            self._last, self._total = event, event.total
+            self._points += [(event.done, mean) for mean in event.scores.get("tuned", {}).values()]
+
     def facts(self) -> Facts:
         """The run so far."""
         last, ending = self._last, self.ending
-        step = last.step if last else self._points[-1][0] if self._points else 0
+        step = _place(last) if last else self._points[-1][0] if self._points else 0
         seconds = last.elapsed_s if last else 0.0
         if isinstance(ending, (Finished, Stopped)):
             step, seconds = ending.step, ending.seconds
@@ -99,14 +134,14 @@ class Tally:
             total_steps=self._total,
             seconds=seconds,
             eta_s=last.eta_s if last and ending is None else None,
-            loss=self._points[-1][1] if self._points else None,
+            loss=self._points[-1][1] if self._points and not self._evaluates else None,
             scores=self._scores(),
             curve=thin(self._points, CURVE_POINTS),
             ending=ending,
         )
 
     def _scores(self) -> dict[str, float]:
-        scores: dict[str, float] = {}
+        scores: dict[str, float] = dict(self._means)
         if isinstance(self.ending, Finished) and self.ending.loss is not None:
             scores["train_loss"] = self.ending.loss
         if self._evaluations:

@@ -10,10 +10,11 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from trainer.config import RunConfig
 from trainer.errors import UserError, Values, problems_of
-from trainer.events import Event, EventLog, Failed, Finished, Note, Stopped
+from trainer.events import Event, EventLog, Failed, Finished, Note, Started, Stopped
 from trainer.jobs import launch
 from trainer.jobs.lines import line
 from trainer.paths import RunFolder
@@ -42,7 +43,25 @@ def run_stage(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     from trainer.train.sft import run_sft
 
     stages: dict[str, Run] = {"sft": run_sft}
-    return stages[config.method.stage](config, emit, stop)
+    ending = stages[config.method.stage](config, emit, stop)
+    if config.evaluate.do_predict and isinstance(ending, Finished):
+        return _evaluate(config, ending, emit, stop)
+    return ending
+
+
+def _evaluate(config: RunConfig, trained: Finished, emit: Emit, stop: Stop) -> Finished | Stopped:
+    """The evaluation that a file asks for after its training; it is the same run, in the same folder."""
+    from trainer.evaluate.run import run_eval
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Started):
+            emit(event)
+
+    ending = run_eval(config.after_training(), tell, stop)
+    seconds = trained.seconds + ending.seconds
+    if isinstance(ending, Finished):
+        return replace(trained, seconds=seconds, eval_loss=trained.eval_loss or ending.eval_loss)
+    return Stopped(step=trained.step, seconds=seconds, path=trained.path)
 
 
 def work(task: Task, log: EventLog, stop: Stop) -> Ending:

@@ -182,11 +182,14 @@ def decode(
     report: Report,
     untouched: Untouched,
     seen: Seen | None = None,
+    *,
+    fixed: bool = False,
 ) -> None:
     """Answers all rows in one batch; `report` hears of each row as it ends: its place, its tokens, and how it ended.
 
     Rows of different length are padded on the left. The first `untouched.rows` rows are the base's where the model has
-    adapters (see `mixed`). `stop` is asked now and then; rows that are open then are not reported. Raises what the model
+    adapters (see `mixed`). `fixed` keeps all rows in the batch to its end: models that see hold facts about its rows
+    inside themselves. `stop` is asked now and then; rows that are open then are not reported. Raises what the model
     raises.
     """
     own = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -196,8 +199,7 @@ def decode(
     mask = torch.tensor(
         [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=device
     )
-    # What sees keeps facts about the rows of its batch inside the model.
-    cache = None if seen else _cache(own)
+    cache = None if fixed else _cache(own)
     batch = _Batch(rows, stop_ids, stop, report, untouched, device, leave=cache is not None)
     with torch.inference_mode():
         own.generate(

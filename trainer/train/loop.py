@@ -184,9 +184,9 @@ class RowTrainer(SFTTrainer):
         """The mean loss per trained token over all rows, whatever the batch size, and that of each part with a name."""
         begun = time.time()
         self.model.eval()
-        parts = {name: self._evaluate_part(name) for name in self.eval_dataset}
-        metrics = metrics_of(parts, metric_key_prefix, begun)
-        self.log(metrics)
+        with by_row(self._switches):
+            parts = {name: self._evaluate_part(name) for name in self.eval_dataset}
+        self.log(metrics := metrics_of(parts, metric_key_prefix, begun))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 

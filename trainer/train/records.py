@@ -79,6 +79,11 @@ def write_results(folder: Path, results: dict[str, float]) -> None:
     write_atomic(folder / "all_results.json", text)
 
 
+def write_evaluation(folder: Path, results: dict[str, float]) -> None:
+    """eval_results.json."""
+    write_atomic(folder / "eval_results.json", json.dumps(results, indent=4) + "\n")
+
+
 def write_manifest(
     run: RunFolder, config: RunConfig, model: Path, rows: dict[str, Any], template: str, resumed: Path | None
 ) -> None:

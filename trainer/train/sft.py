@@ -41,6 +41,7 @@ from trainer.train.prepare import choose_batches, prepare_model
 from trainer.train.records import (
     TrainerLog,
     remove_earlier_run,
+    write_evaluation,
     write_manifest,
     write_results,
 )
@@ -313,6 +314,8 @@ class _Run:
         best = trainer.state.best_model_checkpoint
         if self.config.train.load_best_model_at_end and best:
             self._tell("best_loaded", path=best)
+        if self.config.evaluate.do_eval:
+            write_evaluation(self.folder.path, trainer.evaluate())
         write_results(self.folder.path, trainer.results(reporter.elapsed_s()))
         if self.config.train.plot_loss:
             plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")

@@ -1,0 +1,95 @@
+"""Options that are right by themselves and exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from trainer.config import RunConfig
+
+MOST_PROMPTS = 3
+
+
+def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
+    """Options that exclude each other. Those in `wrong` have been complained of already."""
+    train, data = config.train, config.data
+    # Rows that were rendered before may bring a part for evaluation.
+    held_back = data.val_size > 0 or bool(data.eval_dataset) or bool(data.tokenized_path)
+    found: list[UserError] = []
+
+    def complain(field_name: str, code: str, **values: str | int | float) -> None:
+        if field_name not in wrong:
+            found.append(UserError(code, field=field_name, **values))
+
+    for name in ("learning_rate", "num_train_epochs"):
+        if getattr(train, name) == 0:
+            complain(name, "option_not_positive", name=name, value=0)
+    if train.eval_strategy != "no" and not held_back:
+        complain("eval_strategy", "eval_without_rows", value=train.eval_strategy)
+    if data.val_size > 0 and data.eval_dataset:
+        complain("val_size", "eval_rows_twice")
+    for name in ("do_eval", "do_predict"):
+        if config.task == "train" and getattr(config.evaluate, name) and not held_back:
+            complain(name, "evaluate_after_without_rows", name=name)
+    if train.load_best_model_at_end and train.eval_strategy == "no":
+        complain("load_best_model_at_end", "best_without_eval")
+    every = train.eval_steps or train.logging_steps
+    if (
+        train.load_best_model_at_end
+        and train.eval_strategy == "steps"
+        and every >= 1
+        and train.save_steps % every
+    ):
+        better = int(every) * max(1, round(train.save_steps / every))
+        complain(
+            "save_steps", "best_steps", save_steps=train.save_steps, eval_steps=int(every), better=better
+        )
+    if train.max_steps == 0:
+        complain("max_steps", "option_not_positive", name="max_steps", value=0)
+    if len(train.learn_prompts) > MOST_PROMPTS:
+        complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
+    if data.mask_history and data.train_on_prompt:
+        complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
+    _complain_of_data(config, complain)
+    if (
+        config.task == "train"
+        and config.method.finetuning_type == "full"
+        and config.model.adapter_name_or_path
+    ):
+        complain("adapter_name_or_path", "adapter_with_full")
+    return found
+
+
+def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
+    """What mixing, streaming and pictures ask of each other."""
+    data = config.data
+    if data.interleave_probs:
+        if data.mix_strategy == "concat":
+            complain("interleave_probs", "probs_without_turns")
+        elif len(data.interleave_probs) != len(data.dataset):
+            count, datasets = len(data.interleave_probs), len(data.dataset)
+            complain("interleave_probs", "probs_count", count=count, datasets=datasets)
+        elif not _are_shares(data.interleave_probs):
+            complain("interleave_probs", "probs_wrong", value=", ".join(data.interleave_probs))
+    if data.streaming:
+        if config.train.max_steps <= 0:
+            complain("max_steps", "streaming_without_steps")
+        if data.max_samples is not None:
+            complain("max_samples", "streaming_excludes", name="max_samples")
+        if 0 < data.val_size < 1:
+            complain("val_size", "streaming_share", value=data.val_size)
+    for kind in ("image", "video"):
+        least, most = getattr(data, f"{kind}_min_pixels"), getattr(data, f"{kind}_max_pixels")
+        if least > most:
+            complain(f"{kind}_max_pixels", "pixels_crossed", kind=kind, least=least, most=most)
+
+
+def _are_shares(words: tuple[str, ...]) -> bool:
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return False
+    return all(0 <= number < float("inf") for number in numbers) and sum(numbers) > 0
