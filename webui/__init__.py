@@ -11,10 +11,12 @@ from fastapi import FastAPI
 from trainer.jobs.workspace import Workspace
 from webui import theme
 from webui.i18n import say
+from webui.live import show_each_other
 from webui.quiet import quiet
 from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
 from webui.tabs.data import DataDrawer
+from webui.tabs.evaluate import EvaluateTab
 from webui.tabs.runs import RunsDrawer
 
 # The language menu still says English when a page has just been loaded; the script knows better. It is the last input.
@@ -34,15 +36,22 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
                 training = train.build(page, workspace, bar)
                 panel = training.panel
                 panel.attach(loaded)
+            with gr.Tab(say("page.tab.evaluate"), id="evaluate", elem_id="say-page-tab-evaluate"):
+                judging = EvaluateTab(workspace, bar)
+                judging.attach(loaded)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
         gr.HTML(top.foot(), elem_id="foot")
         talk.attach(loaded, talking.select)
         drawer = RunsDrawer(workspace.jobs, bar)
-        drawer.open_in(panel, tabs)
+        drawer.open_in({"train": panel, "eval": judging.panel}, tabs)
         DataDrawer(workspace, bar, training.bring, training.fields, tabs)
         for asked in (panel.head.select, drawer.chat):
             talk.open_run(asked, tabs)
+        for asked in (panel.head.apply, drawer.evaluate):
+            judging.open_run(asked, tabs)
+        talk.open_row(judging.rows.select, judging.held, tabs)
+        show_each_other({"train": panel, "eval": judging.panel}, workspace.jobs, tabs)
         bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
     return page

@@ -82,7 +82,7 @@ class Desk:
     def _checkpoints(self, model: str, method: str) -> list[Choice]:
         found: list[Choice] = []
         for job in self.workspace.jobs.list():
-            if job.model != model_folder(model) or job.method != method:
+            if job.task != "train" or job.model != model_folder(model) or job.method != method:
                 continue
             if job.state == "finished":
                 found.append((job.name, str(job.folder.path)))

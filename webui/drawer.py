@@ -155,10 +155,16 @@ def _buttons(job: Job, lang: str) -> str:
     whole = "live.why.waits" if job.state == "queued" else whole
     no_resume = "" if job.resumable else say(whole, lang)
     no_chat = "" if job.result else say("runs.why.nothing_saved", lang)
+    lead_on = (
+        button("chat", say("live.chat", lang), job.id, why_not=no_chat)
+        + button("evaluate", say("live.evaluate", lang), job.id, why_not=no_chat)
+        if job.task == "train"
+        else ""
+    )
     return (
         button("open", say("runs.open", lang), job.id)
         + button("resume", say("live.resume", lang), job.id, why_not=no_resume)
-        + button("chat", say("live.chat", lang), job.id, why_not=no_chat)
+        + lead_on
         + button("rename", say("runs.rename", lang), job.id, why_not=busy)
         + button("delete", say("runs.delete", lang), job.id, why_not=busy, kind="tb-danger")
     )

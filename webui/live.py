@@ -11,12 +11,16 @@ import gradio as gr
 
 from trainer.errors import UserError
 from trainer.jobs.jobs import Jobs
+from webui import findings
 from webui.i18n import say
-from webui.watch import Look, View, act, look, show
+from webui.watch import Body, Look, View, act, look, show
 
 TICK_S = 1.0
 # While nothing is on, a page looks this often whether another one has started something.
 LOOKOUT_S = 10.0
+
+# The tab in which runs of a kind are shown.
+TABS = {"train": "train", "eval": "evaluate"}
 
 # Events that fire by themselves or every second must not paint progress over the page, nor wait for one another.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
@@ -29,6 +33,8 @@ element.addEventListener('click', (event) => {
   if (!button || button.getAttribute('aria-disabled') === 'true') return;
   const { act, id, busy } = button.dataset;
   if (act === 'chat') return trigger('select', { act, id });
+  if (act === 'evaluate') return trigger('apply', { act, id });
+  if (act === 'go') return trigger('submit', { act, id });
   if (busy) button.textContent = busy;
   button.setAttribute('aria-disabled', 'true');
   trigger('click', { act, id });
@@ -50,25 +56,36 @@ class RunPanel:
     """Built once, inside the column that shows what happens.
 
     `outputs` with `started(view, run, lang)` let another part (the Start button, the runs drawer) put a run on show.
-    `head.select` fires when the person wants to chat with a run: its event data hold the run's `id`.
+    `kind` is the kind of runs that it shows by itself, `name` begins the ids of its parts, `body` draws what stands below
+    the head. Its head fires events whose data hold a run's `id`: `select` when the person wants to chat with it, `apply`
+    to have it evaluated, and `submit` to see a run of another kind.
     """
 
-    def __init__(self, jobs: Jobs, language: gr.Dropdown) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        language: gr.Dropdown,
+        kind: str = "train",
+        name: str = "run",
+        body: Body = findings.body,
+    ) -> None:
         self._jobs = jobs
-        self._language = language
-        with gr.Column(elem_id="run"):
-            self.head = gr.HTML(elem_id="run-head", apply_default_css=False, js_on_load=SCRIPT)
-            self.body = gr.HTML(elem_id="run-body", apply_default_css=False, js_on_load=SCRIPT)
-            with gr.Accordion(say("live.log"), open=False, elem_id="say-live-log") as drawer:
-                self.log = gr.HTML(elem_id="run-log", apply_default_css=False, js_on_load=SCRIPT)
-        self.view = gr.State(View())
+        self.language = language
+        self._draw = body
+        area = "live" if kind == "train" else "evaluate"
+        with gr.Column(elem_id=name):
+            self.head = gr.HTML(elem_id=f"{name}-head", apply_default_css=False, js_on_load=SCRIPT)
+            self.body = gr.HTML(elem_id=f"{name}-body", apply_default_css=False, js_on_load=SCRIPT)
+            with gr.Accordion(say(f"{area}.log"), open=False, elem_id=f"say-{area}-log") as drawer:
+                self.log = gr.HTML(elem_id=f"{name}-log", apply_default_css=False, js_on_load=SCRIPT)
+        self.view = gr.State(View(kind=kind))
         self.timer = gr.Timer(TICK_S, active=False)
         self._lookout = gr.Timer(LOOKOUT_S)
         self._listen(drawer)
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.view, self._language]
+        return [self.view, self.language]
 
     @property
     def outputs(self) -> list[Any]:
@@ -84,9 +101,10 @@ class RunPanel:
         return self.values(view, show(self._jobs, view, run), lang)
 
     def _listen(self, drawer: gr.Accordion) -> None:
-        for event in (self.timer.tick, self._lookout.tick, self._language.change):
+        for event in (self.timer.tick, self._lookout.tick, self.language.change):
             event(self._refresh, self.inputs, self.outputs, **QUIET)
-        self.head.click(self._act, self.inputs, self.outputs, **QUIET)
+        for drawn in (self.head, self.body):
+            drawn.click(self._act, self.inputs, self.outputs, **QUIET)
         drawer.expand(self._open_log, self.inputs, self.outputs, **QUIET)
         drawer.collapse(self._close_log, self.inputs, self.outputs, **QUIET)
 
@@ -104,10 +122,31 @@ class RunPanel:
 
     def values(self, before: View, view: View, lang: str) -> list[Any]:
         """The view after a look, what has to be drawn anew, and the timer when it has to start or to end."""
-        seen: Look = look(self._jobs, view, lang, time.time())
+        seen: Look = look(self._jobs, view, lang, time.time(), self._draw)
         drawn = [gr.skip() if html is None else html for html in (seen.head, seen.body, seen.log)]
         same = seen.view.ticking == before.ticking
         return [seen.view, *drawn, gr.skip() if same else gr.Timer(active=seen.view.ticking)]
+
+
+def show_each_other(panels: dict[str, RunPanel], jobs: Jobs, tabs: gr.Tabs) -> None:
+    """Lets the panel of one kind lead to a run of another, whose tab is called `TABS[kind]`."""
+    outputs = [tabs, *(part for panel in panels.values() for part in panel.outputs)]
+    inputs = [*(panel.view for panel in panels.values()), next(iter(panels.values())).language]
+
+    def go(event: gr.EventData, *given: Any) -> list[Any]:
+        *views, lang = given
+        try:
+            job = jobs.get(act_of(event)[1])
+        except UserError:
+            return [gr.skip() for _ in outputs]
+        values: list[Any] = [gr.Tabs(selected=TABS[job.task])]
+        for (kind, panel), view in zip(panels.items(), views, strict=True):
+            own = kind == job.task
+            values += panel.started(view, job.id, lang) if own else [gr.skip() for _ in panel.outputs]
+        return values
+
+    for panel in panels.values():
+        panel.head.submit(go, inputs, outputs, **QUIET)
 
 
 def act_of(event: gr.EventData) -> tuple[str, str]:

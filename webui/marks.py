@@ -112,7 +112,7 @@ def outlook(values: Mapping[str, Any], look: Look, lang: str) -> str:
     if look.steps is not None:
         parts.append(say("train.outlook.steps", lang, steps=count(look.steps, lang)))
     if look.seconds is not None:
-        parts.append(say("train.outlook.time", lang, time=_about(look.seconds, lang)))
+        parts.append(say("train.outlook.time", lang, time=about(look.seconds, lang)))
     return f"<p>{escape(said)} <span>{escape(' · '.join(parts))}</span></p>"
 
 
@@ -129,7 +129,8 @@ def facts(look: Look, lang: str) -> str:
     return escape(" · ".join(said))
 
 
-def _about(seconds: float, lang: str) -> str:
+def about(seconds: float, lang: str) -> str:
+    """A time that is only guessed, rounded as guesses are."""
     if seconds < 100:
         return say("train.outlook.seconds", lang, seconds=max(5, 5 * round(seconds / 5)))
     if seconds < 5400:

@@ -69,7 +69,7 @@ class Outlook:
         if not config.data.dataset:
             return Look(unfilled=frozenset(PLACEHOLDERS))
         try:
-            counted = self._count(config)
+            counted = self.count(config)
         except UserError as error:
             return Look(unfilled=frozenset(PLACEHOLDERS), problem=error)
         except OSError:
@@ -83,7 +83,8 @@ class Outlook:
         unfilled = frozenset(PLACEHOLDERS) - counted.filled
         return Look(counted.train, counted.unusable, steps, seconds, unfilled)
 
-    def _count(self, config: RunConfig) -> Counted | None:
+    def count(self, config: RunConfig) -> Counted | None:
+        """Rows of the datasets; None where only reading large files or the hub could tell. Raises UserError, OSError."""
         data = DataOptions(
             dataset=config.data.dataset,
             dataset_dir=locate_data(config.data.dataset_dir, self._jobs.root),
@@ -126,7 +127,7 @@ def _paces(jobs: Jobs) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for job in reversed(jobs.list()):
         rows = job.facts.step * _rows_a_step(job.config)
-        if job.state == "finished" and rows and job.facts.seconds > 0:
+        if job.task == "train" and job.state == "finished" and rows and job.facts.seconds > 0:
             found[job.model, job.method] = job.facts.seconds / rows
     return found
 

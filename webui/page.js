@@ -214,17 +214,16 @@
     if (asking || !document.querySelector("#counts [data-counting]")) return;
     asking = setTimeout(() => { asking = 0; window.tuneboard.recount(); }, 1200);
   };
-  const press = (given) => {
+  const press = (given, id = "say-train-start") => {
     const now = Date.now();
     if (!pressed.out && now - pressed.at > 600) {
       pressed.token = Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16)).join("");
     }
     pressed.at = now;
     pressed.out = true;
-    busy("say-train-start");
+    busy(id);
     given[0] = pressed.token;
-    given[1] = insisted ? "yes" : "";
-    insisted = false;
+    if (id === "say-train-start") { given[1] = insisted ? "yes" : ""; insisted = false; }
     return given;
   };
   // A pressed button shows at once that it was; the answer, or a minute without one, sets it free.
@@ -236,7 +235,7 @@
     button.tbFree = setTimeout(() => release(id), 60000);
   };
   const release = (id) => {
-    if (id === "say-train-start") pressed.out = false;
+    if (id.endsWith("-start")) pressed.out = false;
     setClass(byId(id), "tb-busy", false);
   };
   const two = (number) => String(number).padStart(2, "0");

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from trainer.config import RunConfig
 from trainer.errors import Sentence, Values
 from trainer.events import Failed, Finished, Stopped
+from webui import evaluate_head
 from webui.i18n import say, say_sentence
 from webui.story import Story
 from webui.words import clock, count
@@ -31,8 +32,8 @@ class Waiting(NamedTuple):
 class Scene:
     """All that the panel shows of one run.
 
-    `trouble` is a sentence, in the page's language, about what the person has just tried. `elsewhere` is the name and id
-    of a run that is on while this one is shown.
+    `kind` is "train" or "eval". `trouble` is a sentence, in the page's language, about what the person has just tried. `elsewhere` is the id, the
+    name and the kind of a run that is on while this one is shown.
     """
 
     id: str
@@ -42,14 +43,18 @@ class Scene:
     story: Story
     queue: tuple[Waiting, ...] = ()
     trouble: tuple[str, str] = ("", "")
-    elsewhere: tuple[str, str] = ("", "")
+    elsewhere: tuple[str, str, str] = ("", "", "")
+    kind: str = "train"
 
 
-def empty(lang: str, queue: tuple[Waiting, ...] = (), trouble: tuple[str, str] = ("", "")) -> str:
-    """The panel before there is a run."""
+def empty(
+    lang: str, queue: tuple[Waiting, ...] = (), trouble: tuple[str, str] = ("", ""), kind: str = "train"
+) -> str:
+    """The panel before there is a run of this kind."""
+    area = "live" if kind == "train" else "evaluate"
     return (
-        f'<section class="tb-run tb-empty" data-state="none"><h3>{text("empty.title", lang)}</h3>'
-        f"<p>{text('empty.text', lang)}</p>{_trouble(trouble)}{_queue(queue, lang)}</section>"
+        f'<section class="tb-run tb-empty" data-state="none"><h3>{escape(say(f"{area}.empty.title", lang))}</h3>'
+        f"<p>{escape(say(f'{area}.empty.text', lang))}</p>{_trouble(trouble)}{_queue(queue, lang)}</section>"
     )
 
 
@@ -131,6 +136,8 @@ def _why_no_resume(state: str) -> str:
 def _progress(scene: Scene) -> tuple[int, int]:
     """Steps done and steps in all; 0 in all while nobody knows."""
     story, ending = scene.story, scene.story.final
+    if scene.kind == "eval":
+        return evaluate_head.progress(story)
     total = story.last.total_steps if story.last else story.started.total_steps if story.started else 0
     done = story.last.step if story.last else story.started.resumed_from if story.started else 0
     if isinstance(ending, (Finished, Stopped)):
@@ -151,6 +158,9 @@ def _bar(scene: Scene, lang: str) -> str:
 def _counts(scene: Scene, lang: str, now: float) -> str:
     story = scene.story
     done, total = _progress(scene)
+    if scene.kind == "eval":
+        facts = evaluate_head.counts(story, scene.state in LIVE, lang, now)
+        return f'<div class="tb-counts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</div>'
     facts = [text("step", lang, step=count(done, lang), total=count(total, lang) if total else "–")]
     if story.last:
         facts.append(text("epoch", lang, epoch=f"{story.last.epoch:.2f}".rstrip("0").rstrip(".")))
@@ -173,6 +183,8 @@ def _elapsed(scene: Scene, now: float) -> float:
 def _sentence(scene: Scene, lang: str) -> str:
     """What there is to say about the state, with the buttons that lead on."""
     state, ending = scene.state, scene.story.final
+    if scene.kind == "eval" and isinstance(ending, (Finished, Stopped)) and state in ("finished", "stopped"):
+        return f"<p>{escape(evaluate_head.ended(scene.story, ending, scene.config, lang))}</p>"
     if state == "finished" and isinstance(ending, Finished):
         return _finished(scene, ending, lang)
     if state == "stopped" and isinstance(ending, Stopped):
@@ -222,7 +234,8 @@ def _finished(scene: Scene, ending: Finished, lang: str) -> str:
 
 
 def _lead_on(scene: Scene, lang: str) -> str:
-    return f'<p class="tb-lead">{button("chat", say("live.chat", lang), scene.id, kind="tb-primary")}</p>'
+    chat = button("chat", say("live.chat", lang), scene.id, kind="tb-primary")
+    return f'<p class="tb-lead">{chat}{button("evaluate", say("live.evaluate", lang), scene.id, kind="tb-primary")}</p>'
 
 
 def _trouble(trouble: tuple[str, str]) -> str:
@@ -233,10 +246,10 @@ def _trouble(trouble: tuple[str, str]) -> str:
 
 
 def _elsewhere(scene: Scene, lang: str) -> str:
-    run, name = scene.elsewhere
+    run, name, kind = scene.elsewhere
     if not run:
         return ""
-    show = button("show", say("live.show", lang), run)
+    show = button("show" if kind == scene.kind else "go", say("live.show", lang), run)
     return f'<div class="tb-elsewhere"><span>{text("elsewhere", lang, name=name)}</span>{show}</div>'
 
 

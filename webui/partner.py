@@ -46,7 +46,7 @@ def choices(jobs: Jobs, lang: str) -> list[tuple[str, str]]:
     """Labels and values of the menu: the top bar's choice, then every run that has something to load, newest first."""
     found = [(say("chat.top", lang), TOP)]
     for job in jobs.list()[:_MOST_RUNS]:
-        if job.result is None:
+        if job.result is None or job.task != "train":
             continue
         about = f"{job.name} · {job.model} · {job.method} · {', '.join(job.datasets)}"
         if job.state == "finished":
@@ -62,6 +62,18 @@ def value_of(job: Job) -> str:
     if job.result is None:
         raise UserError("chat_no_checkpoint", field="adapter_name_or_path")
     return job.id if job.result == job.folder.path else f"{job.id}@{job.result.name}"
+
+
+def tested(jobs: Jobs, job: Job) -> str:
+    """The menu's value for the run or checkpoint that an evaluation has tested; the top bar's choice where it is gone."""
+    folders = job.config.model.adapter_name_or_path
+    last = Path(folders[-1]).resolve() if folders else None
+    for each in jobs.list() if last else ():
+        if each.folder.path.resolve() == last:
+            return each.id
+        if last is not None and last.parent == each.folder.path.resolve():
+            return f"{each.id}@{last.name}"
+    return TOP
 
 
 def partner(jobs: Jobs, whom: str, top: Top) -> Partner:

@@ -16,6 +16,7 @@ from trainer.events import (
     Event,
     EventLog,
     Note,
+    Predicted,
     Sample,
     Saved,
     Started,
@@ -35,7 +36,7 @@ _PHASE = "phase_"
 class Story:
     """`loss` and `smooth` hold a point per logged loss, the longest curves thinned; `count` and `mean` go on from there.
 
-    `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
+    `predicted` is how far an evaluation is. `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
     what is being done when no steps are.
     """
 
@@ -55,6 +56,7 @@ class Story:
     notes: tuple[Note, ...] = ()
     phase: Note | None = None
     saved: Saved | None = None
+    predicted: Predicted | None = None
     final: Event | None = None
 
 
@@ -162,6 +164,11 @@ class _Draft:
         if len(given) > _MOST_ANSWERS:
             dropped = {id(each) for each in given[1:-1:2]}
             self._answers = [each for each in self._answers if id(each) not in dropped]
+
+    @take.register
+    def _(self, event: Predicted) -> None:
+        memory_mb = self._story.memory_mb if event.memory_mb is None else event.memory_mb
+        self._story = replace(self._story, predicted=event, memory_mb=memory_mb)
 
     @take.register
     def _(self, event: Saved) -> None:

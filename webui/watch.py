@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ from webui.i18n import say, say_error
 from webui.panel import Scene, Waiting
 from webui.story import Cursor, follow
 
+Body = Callable[[Scene, str], str]
 _TAIL_BYTES = 32 * 1024
 _TAIL_LINES = 200
 
@@ -24,10 +26,11 @@ _TAIL_LINES = 200
 class View:
     """The memory of one page, small and never changed in place.
 
-    `run` is the id of the run that is shown, `awaits` that of a waiting run to which the page goes over when it begins.
+    `kind` is the kind of runs that the page looks out for. `run` is the id of the run that is shown, `awaits` that of a waiting run to which the page goes over when it begins.
     `ticking` says whether the page's timer is on; `acts` counts what the person has pressed.
     """
 
+    kind: str = "train"
     attached: bool = False
     run: str = ""
     awaits: str = ""
@@ -49,10 +52,10 @@ class Look(NamedTuple):
 
 
 def show(jobs: Jobs, view: View, run: str) -> View:
-    """The view of another run. One that waits behind a run that is on is awaited while that one is shown."""
+    """The view of another run. One that waits behind a run of its kind is awaited while that one is shown."""
     job = jobs.get(run)
     on = jobs.current() if job.state == "queued" else None
-    if on and on.id != run:
+    if on and on.id != run and on.task == job.task:
         kept = view.cursor if view.run == on.id else Cursor()
         return replace(view, attached=True, run=on.id, awaits=run, cursor=kept, trouble=None)
     return replace(view, attached=True, run=run, awaits="", cursor=Cursor(), trouble=None)
@@ -78,20 +81,21 @@ def act(jobs: Jobs, view: View, what: str, run: str) -> View:
     return view
 
 
-def look(jobs: Jobs, view: View, lang: str, now: float) -> Look:
-    """What the page shows now. `now` in seconds since the epoch."""
+def look(jobs: Jobs, view: View, lang: str, now: float, body: Body = findings.body) -> Look:
+    """What the page shows now. `now` in seconds since the epoch; `body` draws what stands below the head."""
     view, job = _chosen(jobs, view)
     queue = tuple(Waiting(each.id, each.name, each.likely_start_s) for each in jobs.queue())
     trouble = _trouble(view.trouble, job, lang)
     if job is None:
         drawn: tuple[Any, ...] = (("", lang, queue, trouble, view.acts), "", "")
         view = replace(view, ticking=bool(queue))
-        return _changed(view, drawn, lambda: panel.empty(lang, queue, trouble), str, str)
+        return _changed(view, drawn, lambda: panel.empty(lang, queue, trouble, view.kind), str, str)
     # The state was read before the log: whatever it says has its event in what is read now.
     view = replace(view, cursor=follow(view.cursor, EventLog(job.folder.events)))
     on = None if job.active else jobs.current()
-    elsewhere = (on.id, on.name) if on and on.id != job.id else ("", "")
-    scene = Scene(job.id, job.name, job.state, job.config, view.cursor.story, queue, trouble, elsewhere)
+    elsewhere = (on.id, on.name, on.task) if on and on.id != job.id else ("", "", "")
+    story = view.cursor.story
+    scene = Scene(job.id, job.name, job.state, job.config, story, queue, trouble, elsewhere, job.task)
     second = int(now) if job.active else 0
     drawn = (
         (job.id, job.state, lang, view.cursor.offset, queue, trouble, elsewhere, view.acts, second),
@@ -103,7 +107,7 @@ def look(jobs: Jobs, view: View, lang: str, now: float) -> Look:
         view,
         drawn,
         lambda: panel.head(scene, lang, now, view.acts),
-        lambda: findings.body(scene, lang),
+        lambda: body(scene, lang),
         lambda: log_html(job.folder.log, lang) if view.log_open else "",
     )
 
@@ -125,9 +129,16 @@ def _chosen(jobs: Jobs, view: View) -> tuple[View, Job | None]:
             view = replace(view, awaits="")
     job = _find(jobs, view.run) if view.run else None
     if job is None and (view.run or not view.attached):
-        job = jobs.current() or next(iter(jobs.list()), None)
+        job = _newest(jobs, view.kind)
         view = replace(view, attached=True, run=job.id if job else "", cursor=Cursor())
     return view, job
+
+
+def _newest(jobs: Jobs, kind: str) -> Job | None:
+    on = jobs.current()
+    if on and on.task == kind:
+        return on
+    return next((job for job in jobs.list() if job.task == kind), None)
 
 
 def _find(jobs: Jobs, run: str) -> Job | None:

@@ -16,8 +16,9 @@ from trainer.options import options
 from trainer.values import checked
 from webui import controls
 from webui.chat_status import Status, status_html, taken_mb
+from webui.evaluate_sent import sent_row
 from webui.i18n import say
-from webui.live import QUIET, chosen_run
+from webui.live import QUIET, act_of, chosen_run
 from webui.partner import TOP, Partner, Top, choices, partner, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
@@ -120,6 +121,12 @@ class ChatTab:
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
         event(self._open_run, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
 
+    def open_row(self, event: Callable[..., Any], held: gr.State, tabs: gr.Tabs) -> None:
+        """Whenever `event` names a row of an evaluation, loads what was tested and puts the row's question into the box."""
+        outputs = [self.whom, self.mode, *self._loaded, self.message]
+        event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
+        event(self._open_row, [held, self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+
     @property
     def _loaded(self) -> list[Any]:
         return [self.status, self.talk, self.columns, self.tray, self.pictures]
@@ -195,6 +202,22 @@ class ChatTab:
         first = [menu, "compare"]
         for drawn in self._do_load(whom, "compare", talk, tray, lang, *top):
             yield [*first, *drawn]
+            first = [gr.skip(), gr.skip()]
+
+    def _open_row(
+        self, page: gr.Request, event: gr.EventData, held: Any, talk: Talk, tray: Tray, lang: str, *top: Any
+    ) -> Iterator[list[Any]]:
+        try:
+            sent = sent_row(self._workspace, held.browse.run, act_of(event)[1])
+            whom, mode = sent.whom, "compare" if sent.whom != TOP else "base"
+            tray = receive(tray, self._uploads, self._workspace.chat, str(page.session_hash), sent.copies)
+        except UserError as error:
+            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 5]
+            return
+        menu = gr.update(choices=choices(self._workspace.jobs, lang), value=whom)
+        first = [menu, mode]
+        for drawn in self._do_load(whom, mode, talk, tray, lang, *top):
+            yield [*first, *drawn, sent.question]
             first = [gr.skip(), gr.skip()]
 
     def _do_load(

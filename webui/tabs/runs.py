@@ -11,7 +11,7 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.jobs import Jobs
 from webui.drawer import Drawer, act, drawer_html
-from webui.live import QUIET, RunPanel, act_of, chosen_run
+from webui.live import QUIET, TABS, RunPanel, act_of, chosen_run
 from webui.tabs.top import Top
 from webui.watch import View
 from webui.watch import act as panel_act
@@ -51,6 +51,7 @@ element.addEventListener('click', (event) => {
   if (act === 'close') return close();
   if (act === 'open' || act === 'resume') { close(); return trigger('submit', { act, id }); }
   if (act === 'chat') { close(); return trigger('select', { act, id }); }
+  if (act === 'evaluate') { close(); return trigger('apply', { act, id }); }
   trigger('click', { act, id });
 });
 element.addEventListener('submit', (event) => {
@@ -79,7 +80,7 @@ class Held:
 
 
 class RunsDrawer:
-    """Built once, outside the tabs. `chat` is the event of its buttons "Chat with it"."""
+    """Built once, outside the tabs. `chat` and `evaluate` are the events of its buttons that lead on with a run."""
 
     def __init__(self, jobs: Jobs, top: Top) -> None:
         self._jobs = jobs
@@ -87,25 +88,32 @@ class RunsDrawer:
         self._state = gr.State(Held())
         self._html = gr.HTML(elem_id="runs", apply_default_css=False, js_on_load=SCRIPT)
         self.chat: Callable[..., Any] = self._html.select
+        self.evaluate: Callable[..., Any] = self._html.apply
         given, drawn = [self._state, self._language], self._html
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
         self._html.load(self._draw, given, drawn, **QUIET)
         self._html.click(self._act, given, drawn, **QUIET)
         self._language.change(self._draw, given, drawn, **QUIET)
 
-    def open_in(self, panel: RunPanel, tabs: gr.Tabs) -> None:
-        """Lets "Open" and "Resume" show their run in a panel, whose tab is the one with the id "train"."""
-        outputs = [*panel.outputs]
-        self._html.submit(lambda: gr.Tabs(selected="train"), None, tabs, **QUIET)
+    def open_in(self, panels: dict[str, RunPanel], tabs: gr.Tabs) -> None:
+        """Lets "Open" and "Resume" show their run in the panel of its kind, in the tab of that panel."""
+        outputs = [tabs, *(part for panel in panels.values() for part in panel.outputs)]
+        views = [panel.view for panel in panels.values()]
 
-        def show(event: gr.EventData, view: View, lang: str) -> list[Any]:
+        def show(event: gr.EventData, lang: str, *given: View) -> list[Any]:
             what, _ = act_of(event)
             run = chosen_run(self._jobs, event)
-            return panel.values(
-                view, panel_act(self._jobs, view, "show" if what == "open" else what, run), lang
-            )
+            kind = self._jobs.get(run).task if run else "train"
+            values: list[Any] = [gr.Tabs(selected=TABS[kind])]
+            for (name, panel), view in zip(panels.items(), given, strict=True):
+                if name == kind:
+                    after = panel_act(self._jobs, view, "show" if what == "open" else what, run)
+                    values += panel.values(view, after, lang)
+                else:
+                    values += [gr.skip() for _ in panel.outputs]
+            return values
 
-        self._html.submit(show, panel.inputs, outputs, **QUIET)
+        self._html.submit(show, [self._language, *views], outputs, **QUIET)
 
     def _draw(self, held: Held, lang: str) -> str:
         return drawer_html(self._jobs, held.drawer, lang)
