@@ -27,7 +27,7 @@ def _read(name: str) -> list[dict[str, Any]]:
 
 
 def test_every_dataset_loads_without_a_problem() -> None:
-    for name, least in (("identity", 90), ("ner_demo", 400), ("chat_demo", 60)):
+    for name, least in (("identity", 90), ("ner_demo", 400), ("chat_demo", 60), ("guard", 60)):
         rows = _rows(name)
         assert len(rows.train) >= least
         assert rows.problems == []
