@@ -86,9 +86,9 @@ def test_both_sides_in_one_batch_answer_as_transformers_does_for_each_row_alone(
     for row in straight.rows:
         ids = tokenizer(row["prompt"], return_tensors="pt", add_special_tokens=False)
         for speaker, said in ((model, row["base"]), (tuned, row["predict"])):
-            found = speaker.generate(**ids, max_new_tokens=20, do_sample=False, eos_token_id=tokenizer.eos_token_id)[
-                0, ids["input_ids"].shape[1] :
-            ]
+            found = speaker.generate(
+                **ids, max_new_tokens=20, do_sample=False, eos_token_id=tokenizer.eos_token_id
+            )[0, ids["input_ids"].shape[1] :]
             assert tokenizer.decode(found, skip_special_tokens=True) == said
 
 

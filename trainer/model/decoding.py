@@ -239,18 +239,17 @@ def _loop(batch: _Batch) -> Callable[..., torch.Tensor]:
                 if batch.over:
                     return input_ids
                 if kept is not None:
+                    _keep(given, kept, len(input_ids))
                     input_ids = input_ids[kept]
-                    _keep(given, kept)
                 inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **given)
                 outputs = model(**inputs, return_dict=True)
 
     return loop
 
 
-def _keep(given: dict[str, Any], kept: torch.Tensor) -> None:
-    """Takes the rows that have left out of the cache and of whatever has a line for each row."""
-    rows = given["attention_mask"].shape[0]
+def _keep(given: dict[str, Any], kept: torch.Tensor, rows: int) -> None:
+    """Takes those of the `rows` that have left out of the cache and of whatever has a line for each row."""
     for name, value in given.items():
-        if isinstance(value, torch.Tensor) and value.ndim and value.shape[0] == rows:
+        if isinstance(value, torch.Tensor) and value.ndim > 1 and len(value) == rows:
             given[name] = value[kept]
     given["past_key_values"].batch_select_indices(kept)
