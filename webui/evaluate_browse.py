@@ -34,8 +34,11 @@ def act(results: Results, browse: Browse, press: Mapping[str, Any]) -> Browse:
         return replace(browse, number=_number(value) or 1, editing=None)
     if what == "leave":
         return replace(browse, editing=None)
+    if what == "correct":
+        # What was written stays in the form when it cannot be taken.
+        browse = replace(browse, draft=(str(press.get("answer", "")), str(press.get("name", "")).strip()))
     try:
-        return _with_row(results, browse, what, _number(value), press)
+        return _with_row(results, browse, what, _number(value))
     except UserError as error:
         return replace(browse, trouble=error)
 
@@ -45,9 +48,7 @@ def _wished(browse: Browse, **more: str) -> Browse:
     return replace(browse, wish=wish, number=1, editing=None)
 
 
-def _with_row(
-    results: Results, browse: Browse, what: str, row: int | None, press: Mapping[str, Any]
-) -> Browse:
+def _with_row(results: Results, browse: Browse, what: str, row: int | None) -> Browse:
     if row is None:
         return browse
     if what == "edit":
@@ -55,9 +56,7 @@ def _with_row(
         name = browse.draft[1] or next(iter(results.own_datasets()), "") or results.propose_dataset()
         return replace(browse, editing=row, draft=(_first_draft(found), name))
     if what == "correct" and browse.editing == row:
-        answer, name = str(press.get("answer", "")), str(press.get("name", "")).strip()
-        browse = replace(browse, draft=(answer, name))
-        told = results.correct(browse.run, row, answer, name)
+        told = results.correct(browse.run, row, *browse.draft)
         return replace(browse, editing=None, told=told)
     return browse
 

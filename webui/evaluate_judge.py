@@ -103,10 +103,10 @@ def verdict_of(report: Mapping[str, Any]) -> Verdict | None:
     found = report.get("verdict")
     if not isinstance(found, Mapping):
         return None
-    code = next(
-        (note.code for note in notes_of(report) if note.code.startswith(SAID)), "evaluated_no_difference"
-    )
+    told = next((note.code for note in notes_of(report) if note.code.startswith(SAID)), "")
     try:
+        found_out = "better" if float(found["difference"]) > 0 else "worse"
+        code = told or SAID + (found_out if found["shown"] else "no_difference")
         return Verdict(
             str(found["score"]), int(found["better"]), int(found["equal"]), int(found["worse"]),
             float(found["difference"]), float(found["low"]), float(found["high"]), bool(found["shown"]), code,

@@ -170,10 +170,13 @@ def _row(
         ),
     ]
     open_ = browse.editing == row.row
+    whole = _say("whole", lang)
     editor = _editor(browse, row, shown, len(cells) + 2, lang) if open_ else ""
     return (
         f'<tbody class="{"tb-open" if open_ else ""}" data-row="{row.row}"><tr><th scope="row" class="tb-col-row">'
-        f'<span title="{escape(row.dataset)}">{count(row.number, lang)}</span></th>{"".join(cells)}'
+        f'<span title="{escape(row.dataset)}">{count(row.number, lang)}</span>'
+        f'<button type="button" class="tb-whole" data-act="whole" data-id="{row.row}" aria-expanded="{"true" if open_ else "false"}" '
+        f'aria-label="{whole}" title="{whole}"></button></th>{"".join(cells)}'
         f"{_scores(row, score, lang)}</tr>{editor}</tbody>"
     )
 
@@ -233,10 +236,8 @@ def _scores(row: TableRow, score: str, lang: str) -> str:
     if row.difference is not None and len(values) == 2:
         kind = "better" if row.difference > 0 else "worse" if row.difference < 0 else "equal"
         difference = f'<b class="tb-{kind}">{signed(row.difference) if row.difference else "="}</b>'
-    tools = (
-        button("chat", say("evaluate.rows.chat", lang), str(row.row))
-        + button("edit", say("evaluate.rows.correct", lang), str(row.row))
-        + button("whole", say("evaluate.rows.whole", lang), str(row.row))
+    tools = button("chat", say("evaluate.rows.chat", lang), str(row.row)) + button(
+        "edit", say("evaluate.rows.correct", lang), str(row.row)
     )
     return (
         f'<td class="tb-col-score"><div class="tb-values">{shown}{difference}</div>{_more(row, score, lang)}'

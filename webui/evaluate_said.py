@@ -63,9 +63,11 @@ def note(kept: Keeps | None, forecast: Forecast, ask: str, lang: str) -> str:
     """What kind of rows these are: never seen in training, or trained on."""
     if ask == HELD:
         if kept is None:
-            return _note("none_held", lang, "tb-warning")
+            return _note("none_held", lang, "tb-held tb-warning")
         rows = count(forecast.rows, lang) if forecast.rows is not None else "–"
-        return _note("held_other" if kept.other else "held", lang, rows=rows, data=", ".join(kept.data))
+        return _note(
+            "held_other" if kept.other else "held", lang, "tb-held", rows=rows, data=", ".join(kept.data)
+        )
     return _note("seen", lang, "tb-warning") if forecast.seen else ""
 
 

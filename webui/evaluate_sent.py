@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
-from webui.partner import tested
+from webui.partner import examined
 
 
 class Sent(NamedTuple):
@@ -26,7 +26,7 @@ def sent_row(workspace: Workspace, run: str, row: str) -> Sent:
     number = int(row) if row.isdecimal() else -1
     found = workspace.results.row(run, number)
     copies = [_copy(media.path) for media in workspace.results.media(run, number) if media.path is not None]
-    return Sent(tested(workspace.jobs, job), found.question, copies)
+    return Sent(examined(workspace.jobs, job), found.question, copies)
 
 
 def _copy(path: Path) -> Path:

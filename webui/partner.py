@@ -64,7 +64,7 @@ def value_of(job: Job) -> str:
     return job.id if job.result == job.folder.path else f"{job.id}@{job.result.name}"
 
 
-def tested(jobs: Jobs, job: Job) -> str:
+def examined(jobs: Jobs, job: Job) -> str:
     """The menu's value for the run or checkpoint that an evaluation has tested; the top bar's choice where it is gone."""
     folders = job.config.model.adapter_name_or_path
     last = Path(folders[-1]).resolve() if folders else None

@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def open_chat(page: Any) -> None:
-    page.locator("#tabs button[role='tab']").nth(1).click()
+    page.click("#tabs button[role='tab'] >> nth=2")
     page.wait_for_selector(".tb-chat")
 
 

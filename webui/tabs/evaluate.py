@@ -81,7 +81,8 @@ class EvaluateTab:
                     self._desk.datasets(), value=[], multiselect=True, label=say("evaluate.datasets.label"),
                     info=say("evaluate.datasets.help"), elem_id="say-evaluate-datasets", interactive=True,
                 )  # fmt: skip
-                self._note = gr.HTML(elem_id="evaluate-note")
+            self._note = gr.HTML(elem_id="evaluate-note")
+            with gr.Row(elem_classes="fields"):
                 self.guard = gr.Checkbox(
                     False, label=say("evaluate.guard.label"), info=say("evaluate.guard.help"),
                     elem_id="say-evaluate-guard", interactive=True,
@@ -104,6 +105,13 @@ class EvaluateTab:
             self._token = gr.Textbox()
 
     def _below(self) -> None:
+        with gr.Column(elem_classes="card", elem_id="evaluate-overlay"):
+            with gr.Row(elem_classes="fields"):
+                self.others = gr.Dropdown(
+                    [], value=[], multiselect=True, label=say("evaluate.overlay.label"),
+                    info=say("evaluate.overlay.help"), elem_id="say-evaluate-overlay", interactive=True,
+                )  # fmt: skip
+            self._overlay = gr.HTML(elem_id="evaluate-laid", apply_default_css=False)
         with gr.Column(elem_classes="card", elem_id="evaluate-below"):
             with gr.Row(elem_classes="line", elem_id="evaluate-tools"):
                 gr.HTML(tagged("evaluate.rows.title", "h3"))
@@ -120,14 +128,6 @@ class EvaluateTab:
                 }  # fmt: skip
             self.rows = gr.HTML(elem_id="evaluate-rows", apply_default_css=False, js_on_load=SCRIPT)
             self._handed = gr.File(visible=False)
-        with gr.Column(elem_classes="card", elem_id="evaluate-overlay"):
-            gr.HTML(tagged("evaluate.overlay.title", "h3"))
-            with gr.Row(elem_classes="fields"):
-                self.others = gr.Dropdown(
-                    [], value=[], multiselect=True, label=say("evaluate.overlay.label"),
-                    info=say("evaluate.overlay.help"), elem_id="say-evaluate-overlay", interactive=True,
-                )  # fmt: skip
-            self._overlay = gr.HTML(elem_id="evaluate-laid", apply_default_css=False)
 
     # Wiring
 
@@ -154,10 +154,6 @@ class EvaluateTab:
         assessed = [self._sentence, self._note]
         changed = [each.change for each in (*self._wanted, lang)]
         gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **QUIET)
-        # A menu that is taken out of the page would say that it has changed, again and again.
-        self.ask.change(
-            lambda ask: gr.update(visible=ask != HELD or "hidden"), self.ask, self.datasets, **QUIET
-        )
         self.whom.input(self._suit, [self.whom], [self.ask, self.datasets], **QUIET)
         self.whom.focus(self._runs, [lang], [self.whom], **QUIET)
         self.datasets.focus(lambda: gr.update(choices=self._desk.datasets()), None, [self.datasets], **QUIET)
