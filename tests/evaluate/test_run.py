@@ -116,9 +116,8 @@ def test_the_files_are_llama_factorys(configure: Configure) -> None:
     assert [(each["dataset"], each["number"]) for each in run.rows] == [
         *(("rows", number) for number in range(1, 6)), *(("more", number) for number in range(1, 4)),
     ]  # fmt: skip
-    predictions = [
-        json.loads(each) for each in (run.folder / "generated_predictions.jsonl").open(encoding="utf-8")
-    ]
+    text = (run.folder / "generated_predictions.jsonl").read_text(encoding="utf-8")
+    predictions = [json.loads(each) for each in text.splitlines()]
     assert predictions == [
         {name: each[name] for name in ("prompt", "predict", "label", "base")} for each in run.rows
     ]
@@ -139,6 +138,7 @@ def test_the_files_are_llama_factorys(configure: Configure) -> None:
     assert last.scores["tuned"]["rouge-l"] == pytest.approx(report["sides"]["tuned"]["rouge-l"], abs=1e-6)
 
 
+@torch.no_grad()
 def test_losses_are_those_of_each_row_alone(configure: Configure, base: Path, adapter: Path) -> None:
     run = evaluate(configure(do_eval=True))
     tokenizer = AutoTokenizer.from_pretrained(base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,9 +18,9 @@ MOST_LOGITS = 2**26
 
 
 class Loss(NamedTuple):
-    """The mean loss of a row's `tokens` trained tokens."""
+    """The mean loss of a row's `tokens` trained tokens; None where it is no number."""
 
-    mean: float
+    mean: float | None
     tokens: int
 
 
@@ -49,7 +50,10 @@ def losses(model: Any, rows: Sequence[Rendered], pad: int, seen: Seen | None = N
             logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         ).view(targets.shape)
         sums, counts = each.sum(1).tolist(), (targets != IGNORED).sum(1).tolist()
-    return [Loss(total / max(count, 1), int(count)) for total, count in zip(sums, counts, strict=True)]
+    return [
+        Loss(total / max(count, 1) if math.isfinite(total) else None, int(count))
+        for total, count in zip(sums, counts, strict=True)
+    ]
 
 
 def shares(rows: Sequence[Rendered], vocabulary: int) -> list[range]:

@@ -21,7 +21,8 @@ class RowLog:
 
     def append(self, record: Record) -> None:
         """Writes one line in a single call. Raises OSError when the disk is full."""
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        # Half a surrogate pair, which a JSON file can hold, is no text that a file can.
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         with self._path.open("ab") as file:
             file.write(line)
 

@@ -14,6 +14,7 @@ from typing import Literal
 LOOK_S = 0.1
 # Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
 _IMPORTING = threading.Lock()
+EVALUATION = "trainer.evaluate.run"
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
 
 
@@ -44,10 +45,13 @@ def default_hub() -> Literal["huggingface", "modelscope"]:
     )
 
 
-def warm_up() -> None:
-    """Imports what training needs (a few seconds the first time, nothing afterwards). Others wait until it is done."""
+def warm_up(*more: str) -> None:
+    """Imports what training needs (a few seconds the first time, nothing afterwards), and `more` modules.
+
+    Others wait until it is done.
+    """
     with _IMPORTING:
-        for name in _LIBRARIES:
+        for name in (*_LIBRARIES, *more):
             importlib.import_module(name)
 
 
@@ -58,7 +62,7 @@ def warm_up_after(served: Callable[[], bool], greeting: str) -> threading.Thread
         while not served():
             time.sleep(LOOK_S)
         print(greeting, flush=True)
-        warm_up()
+        warm_up(EVALUATION)
 
     thread = threading.Thread(target=wait, name="warm-up", daemon=True)
     thread.start()

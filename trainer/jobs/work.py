@@ -35,7 +35,7 @@ logger = logging.getLogger("trainer.run")
 
 def run_stage(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     """The training stage that the config names, or an evaluation; their libraries are imported at the first call."""
-    launch.warm_up()
+    launch.warm_up(*((launch.EVALUATION,) if config.task == "eval" else ()))
     if config.task == "eval":
         from trainer.evaluate.run import run_eval
 
