@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from trainer.evaluate.shown import Bin, Piece, Side, TableRow
+from trainer.evaluate.shown import SIDES, Bin, Piece, Side, TableRow
 from trainer.evaluate.words import marks
 
 MOST_ROWS = 1_000
@@ -82,7 +82,7 @@ def paper(findings: Findings, text: ReportText, thumbnails: Thumbnails) -> Itera
 
 
 def _cards(findings: Findings, text: ReportText) -> str:
-    sides = [side for side in ("base", "tuned") if findings.means.get(side)]  # type: ignore[call-overload]
+    sides = [side for side in SIDES if findings.means.get(side)]
     names = dict.fromkeys(name for side in sides for name in findings.means[side])
     if not names:
         return ""
