@@ -12,6 +12,7 @@ from trainer.errors import UserError
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
 from trainer.options import options
+from webui.evaluate_cards import score_name
 from webui.i18n import say, say_error
 from webui.panel import button
 from webui.plot import Line, Point, chart, number, smoothed, spark
@@ -102,7 +103,8 @@ def _row(job: Job, drawer: Drawer, lang: str) -> str:
         f'<button type="button" class="tb-tick{place}" role="checkbox" aria-checked="{"true" if ticked else "false"}" '
         f'data-act="tick" data-id="{escape(job.id)}" aria-label="{_say("compare", lang)}: {escape(job.name)}"></button>'
     )
-    curve = spark([Point(*point) for point in job.facts.curve], say("runs.curve", lang, name=job.name))
+    points = [Point(*point) for point in job.facts.curve] if job.task == "train" else []
+    curve = spark(points, say("runs.curve", lang, name=job.name))
     return (
         f'<li class="tb-item" data-run="{escape(job.id)}">{tick}<div class="tb-about"><div><b class="tb-run-name">'
         f'{escape(job.name)}</b> <span class="tb-state tb-is-{job.state}"><i class="tb-dot"></i>'
@@ -115,6 +117,8 @@ def _row(job: Job, drawer: Drawer, lang: str) -> str:
 def _scores(job: Job, lang: str) -> list[str]:
     facts = job.facts
     found = []
+    if job.task == "eval":
+        return _evaluated(job, lang)
     if facts.total_steps:
         done, total = count(facts.step, lang), count(facts.total_steps, lang)
         found.append(say("runs.steps", lang, done=done, total=total))
@@ -123,6 +127,18 @@ def _scores(job: Job, lang: str) -> list[str]:
         found.append(f"{say('runs.loss', lang)} {number(loss)}")
     if "eval_loss" in facts.scores:
         found.append(f"{say('runs.eval_loss', lang)} {number(facts.scores['eval_loss'])}")
+    return found
+
+
+def _evaluated(job: Job, lang: str) -> list[str]:
+    """How many rows an evaluation has answered, and the main score of each side."""
+    facts = job.facts
+    done, total = count(facts.step, lang), count(facts.total_steps, lang)
+    found = [say("evaluate.rows_done", lang, done=done, total=total)] if facts.total_steps else []
+    for name, value in facts.scores.items():
+        side, score = ("base", name[5:]) if name.startswith("base_") else ("tuned", name)
+        if score != "eval_loss":
+            found.append(f"{say(f'chat.side.{side}', lang)}: {score_name(score, lang)} {value:.1f}")
     return found
 
 
@@ -179,7 +195,7 @@ def _compared(jobs: Jobs, ticked: Sequence[Job], lang: str) -> str:
         for place, job in enumerate(ticked)
     ]
     picture = chart(
-        lines,
+        [line for line, job in zip(lines, ticked, strict=True) if job.task == "train"],
         title=f"{say('live.loss', lang)}, {say('live.smooth', lang)}",
         x_label=say("live.steps", lang),
         empty=say("live.no_points", lang),

@@ -38,15 +38,19 @@ def counts(story: Story, live: bool, lang: str, now: float) -> list[str]:
     return facts
 
 
-def ended(story: Story, ending: Finished | Stopped, config: RunConfig, lang: str) -> str:
-    """The sentence for an evaluation that is over."""
+def said(story: Story, state: str, config: RunConfig, lang: str) -> str:
+    """What is said of an evaluation otherwise than of a training; empty where it is the same."""
     done, total = progress(story)
-    if isinstance(ending, Stopped):
-        if not done:
-            return _say("said.stopped_empty", lang)
-        return _say("said.stopped", lang, done=count(done, lang), total=count(total, lang))
-    data = ", ".join(datasets(config))
-    return _say("said.finished", lang, rows=count(done, lang), data=data, time=clock(ending.seconds))
+    ending = story.final
+    rows = {"done": count(done, lang), "total": count(total, lang)}
+    if state == "finished" and isinstance(ending, Finished):
+        data = ", ".join(datasets(config))
+        return _say("said.finished", lang, rows=rows["done"], data=data, time=clock(ending.seconds))
+    if state == "stopped":
+        return _say("said.stopped", lang, **rows) if done else _say("said.stopped_empty", lang)
+    if state == "interrupted":
+        return _say("said.interrupted", lang, done=rows["done"])
+    return _say("said.stopping", lang) if state == "stopping" else ""
 
 
 def datasets(config: RunConfig) -> tuple[str, ...]:

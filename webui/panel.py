@@ -150,9 +150,13 @@ def _bar(scene: Scene, lang: str) -> str:
     waits = scene.state == "starting" or (scene.state == "running" and not total)
     share = 100.0 if scene.state == "finished" else 100.0 * done / total if total else 0.0
     return (
-        f'<div class="tb-bar{" tb-unknown" if waits else ""}" role="progressbar" aria-label="{text("progress", lang)}" '
+        f'<div class="tb-bar{" tb-unknown" if waits else ""}" role="progressbar" aria-label="{_progress_label(scene, lang)}" '
         f'aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}"><div style="width:{share:.1f}%"></div></div>'
     )
+
+
+def _progress_label(scene: Scene, lang: str) -> str:
+    return text("progress", lang) if scene.kind == "train" else escape(say("evaluate.progress", lang))
 
 
 def _counts(scene: Scene, lang: str, now: float) -> str:
@@ -183,8 +187,8 @@ def _elapsed(scene: Scene, now: float) -> float:
 def _sentence(scene: Scene, lang: str) -> str:
     """What there is to say about the state, with the buttons that lead on."""
     state, ending = scene.state, scene.story.final
-    if scene.kind == "eval" and isinstance(ending, (Finished, Stopped)) and state in ("finished", "stopped"):
-        return f"<p>{escape(evaluate_head.ended(scene.story, ending, scene.config, lang))}</p>"
+    if scene.kind == "eval" and (said := evaluate_head.said(scene.story, state, scene.config, lang)):
+        return f"<p>{escape(said)}</p>"
     if state == "finished" and isinstance(ending, Finished):
         return _finished(scene, ending, lang)
     if state == "stopped" and isinstance(ending, Stopped):
@@ -199,7 +203,8 @@ def _sentence(scene: Scene, lang: str) -> str:
         key = "said.interrupted" if saved else "said.interrupted_early"
         return f"<p>{text(key, lang, step=count(saved.step if saved else 0, lang))}</p>"
     phase = scene.story.phase
-    if phase and (state == "starting" or (state == "running" and phase.code != _STEPS)):
+    going = phase and phase.code != _STEPS and not scene.story.predicted
+    if phase and (state == "starting" or (state == "running" and going)):
         return f"<p>{escape(spoken(phase.code, phase.values, lang).text)}</p>"
     if state in ("queued", "starting", "stopping"):
         return f"<p>{text(f'said.{state}', lang)}</p>"

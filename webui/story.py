@@ -28,8 +28,9 @@ from webui.plot import MOST_POINTS, Point, next_smooth, thin
 _MOST_KEPT = 4 * MOST_POINTS
 _MOST_ANSWERS = 24
 _MOST_NOTES = 200
-# Notes with such a code say what is going on now; they are passed over once it is done.
+# Notes with such codes say what is going on now; they are passed over once it is done.
 _PHASE = "phase_"
+_PHASES = ("evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring")
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class _Draft:
 
     @take.register
     def _(self, event: Note) -> None:
-        if event.code.startswith(_PHASE):
+        if event.code.startswith(_PHASE) or event.code in _PHASES:
             self._story = replace(self._story, phase=event)
             return
         known = any(each.code == event.code and each.values == event.values for each in self._notes)

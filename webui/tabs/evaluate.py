@@ -13,7 +13,7 @@ from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, evaluate_said
 from webui.evaluate_browse import act, of_run, show
-from webui.evaluate_desk import ADVANCED, HELD, NAMED, ROWS, EvaluateDesk, Wanted
+from webui.evaluate_desk import ADVANCED, NAMED, ROWS, EvaluateDesk, Wanted
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
@@ -293,7 +293,8 @@ def _control(name: str) -> Any:
     """The control of a setting that stands in another tab, too, so that it needs an id of its own."""
     info = options()[name]
     own = {"elem_id": f"say-options-{name}"} if info.panel != "predict" else {}
-    return controls.make(info, info.default if info.default is not None else "", **own)
+    value = info.form_default if info.panel == "predict" else info.default
+    return controls.make(info, "" if value is None else value, **own)
 
 
 def _wanted(given: tuple[Any, ...]) -> Wanted:
