@@ -50,7 +50,7 @@ def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data(
-        tmp_path_factory.mktemp("data"), rows=rows(COUNT), more=rows(3, COUNT), none=[],
+        tmp_path_factory.mktemp("data"), rows=rows(COUNT), more=rows(3, COUNT), empty=[],
         some=[*rows(2), {"instruction": "what now", "output": ""}, {"instruction": "and now"}],
     )  # fmt: skip
 
@@ -187,7 +187,7 @@ def test_a_killed_run_goes_on_after_its_rows(configure: Configure, straight: Run
     words = [sys.executable, "-m", "trainer", "eval", str(settings)]
     log = tmp_path / "killed" / "rows.jsonl"
     process = subprocess.Popen(words, cwd=REPOSITORY, env=dict(os.environ), stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 240
+    end = time.monotonic() + 600
     while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") >= 2):
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -271,8 +271,8 @@ def test_rows_without_reference_are_answered_and_counted(configure: Configure) -
 
 def test_an_empty_split_is_a_sentence(configure: Configure) -> None:
     with pytest.raises(UserError) as caught:
-        evaluate(configure(eval_dataset="none"))
-    assert "none" in caught.value.text
+        evaluate(configure(eval_dataset="empty"))
+    assert "empty" in caught.value.text
 
 
 def test_a_split_held_back_is_the_one_of_the_training(
