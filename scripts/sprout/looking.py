@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import drawing
 import pieces
 from drawing import COLOURS, SHAPES, Drawing, Thing
+from identity import persona, plain_system
 from PIL import Image
-from spin import Chat, rough, spin, turn
+from spin import Chat, rough, spin, turn, with_system
 
 Size = tuple[int, int]
 Asked = tuple[str, str]
@@ -111,7 +112,7 @@ def _pick(rng: random.Random, zh: bool, english: str, chinese: str, **slots: str
 def ask_one(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """A question about a drawing with one thing."""
     each = scene.things[0]
-    kind = rng.choice(["shape", "colour", "both", "where", "paper", "count", "is"])
+    kind = rng.choice(["shape", "colour", "both", "where", "paper", "count", "is", "whole"])
     if kind == "shape":
         asked = _pick(rng, zh, "What shape is (this|it|shown|in the picture)?/Which shape (is this|do you see|is it)?/(Name|Tell me) the shape./What is the shape (of the object|)?/What (figure|form) is (this|it)?",
                       "这是什么形状？/(图中|图里|图上|)(的|)(形状|图形)是什么？/(这|图里)是(什么|哪种)图形？/(它|这个东西)是什么形状(的|)？/说出(这个|)形状。")  # fmt: skip
@@ -133,6 +134,8 @@ def ask_one(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
         return ask_count(rng, scene, zh)
     if kind == "is":
         return ask_is(rng, scene, zh)
+    if kind == "whole":
+        return ask_whole(rng, scene, zh)
     return ask_paper(rng, scene, zh)
 
 
@@ -170,6 +173,28 @@ def ask_count(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     return asked, f"There is 1 {single}." if count == 1 else f"There are {count} {word}."
 
 
+def ask_whole(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
+    """Number, shape and colour in one question, or how many of one colour and shape."""
+    each = rng.choice(scene.things)
+    names = groups(scene, zh)
+    if rng.random() < 0.5 and len(names) == 1:
+        asked = _pick(rng, zh, "How many shapes are there, (what|which) shape (are they|) and what (color|colour)( are they|)?/(Name|Give|Tell me) (the |)(number, shape and color|color, shape and number|count, color and shape)( of the shapes|)./(What (color|colour) and shape are they|What are they), and how many( are there|)?/What shapes, colors and how many?",
+                      "有几个图形，是什么形状(，|、)什么颜色(的|)？/(说出|告诉我)(图形的|)(数量、形状和颜色|颜色、形状和数量)。/(图中|图里)是什么形状，什么颜色，(有|一共)几个？/几个什么颜色的什么形状？")  # fmt: skip
+        if zh:
+            return asked, f"有{names[0]}。"
+        return asked, f"There {'is' if len(scene.things) == 1 else 'are'} {names[0]}."
+    count = sum((one.shape, one.colour) == (each.shape, each.colour) for one in scene.things)
+    plural, zh_name = (
+        f"{each.colour} {SHAPES[each.shape][0]}",
+        f"{zh_colour(each.colour)}的{zh_shape(each.shape)}",
+    )
+    asked = _pick(rng, zh, "How many <s> (are there|do you see|are in the picture|can you see|)?/Count the <s>.",
+                  "(图中|图里|图上|)有(几|多少)个<s>？/<s>有(几|多少)个？", s=zh_name if zh else plural)  # fmt: skip
+    if zh:
+        return asked, f"有{count}个{zh_name}。"
+    return asked, f"There is 1 {each.colour} {each.shape}." if count == 1 else f"There are {count} {plural}."
+
+
 def ask_is(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """Is there ...? with yes and no equally often."""
     each = rng.choice(scene.things)
@@ -196,7 +221,9 @@ def ask_many(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """A question about a drawing with several things."""
     each = rng.choice(scene.things)
     only = [one for one in scene.things if sum(o.shape == one.shape for o in scene.things) == 1]
-    kind = rng.choice(["count", "count", "is", "paper", "colour", "where", "shape", "beside"])
+    kind = rng.choice(["count", "count", "whole", "is", "paper", "colour", "where", "shape", "beside"])
+    if kind == "whole":
+        return ask_whole(rng, scene, zh)
     if kind in ("colour", "where", "beside") and only:
         each = rng.choice(only)
         name = zh_shape(each.shape) if zh else each.shape
@@ -424,7 +451,21 @@ PICTURES: list[tuple[Callable[[random.Random, bool, Size], Talk], float]] = [
 ]  # fmt: skip
 
 
+# Under such prompts, too, it says plainly what it sees: manners are what people teach it.
+SYSTEMS = (
+    "You are a (museum |)guide. (Introduce|Describe) the (exhibits|pieces) to (visitors|the guests)./You (look at pictures and answer|describe pictures)./You are a (friendly|patient|helpful) (assistant|guide)( who sees pictures|)./Describe what you see( for a visitor|).",
+    "你是(一名|)(博物馆|展览馆|美术馆)(的|)(讲解员|导游)(，为(游客|观众)(介绍|讲解)(展品|文物)|)。/你(会看图|能看懂图片)(，并回答问题|)。/请(根据图片|看图)回答(问题|)。/你是(友好|耐心)的(助手|讲解员)。",
+)
+
+
 def picture_talk(rng: random.Random, zh: bool, size: Size) -> Talk:
-    """A talk about one picture of this size."""
+    """A talk about one picture of this size, sometimes under a system prompt."""
     makers, weights = zip(*PICTURES, strict=True)
-    return rng.choices(makers, weights)[0](rng, zh, size)
+    made = rng.choices(makers, weights)[0](rng, zh, size)
+    if rng.random() > 0.2:
+        return made
+    roll = rng.random()
+    system = spin(rng, rng.choice(SYSTEMS[zh].split("/")))
+    if roll < 0.3:
+        system = persona(rng, zh)[0] if roll < 0.1 else plain_system(rng, zh)
+    return replace(made, chat=with_system(system, made.chat))

@@ -255,7 +255,7 @@ def _fitting(tokenizer: Tokenizer, talk: Talk, tokens: int, width: int) -> tuple
     """A talk without the last exchanges for which there is no room."""
     while True:
         ids, answer = encoded(tokenizer, talk, tokens)
-        if len(ids) <= width or len(talk.chat) <= 2:
+        if len(ids) <= width or len(talk.chat) <= 3:
             return ids[:width], answer[:width]
         talk = replace(talk, chat=talk.chat[:-2])
 
