@@ -56,6 +56,26 @@ class Thing:
     size: float
 
 
+class Marks:
+    """Where on a picture which thing of which colour is: images of class numbers (0: nothing) and the middles of things.
+
+    Eyes are taught with these first: from answers alone they learn colours in a minute, but shapes very late.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.what = Image.new("L", size, 0)
+        self.colour = Image.new("L", size, 0)
+        self.middles: list[Point] = []
+
+    def add(self, what: int, colour: str, area: list[Point] | Image.Image) -> None:
+        """A thing of class `what` (0: only its colour) on a polygon, or where a mask is white."""
+        for image, value in ((self.what, what), (self.colour, 1 + list(COLOURS).index(colour))):
+            if value and isinstance(area, Image.Image):
+                image.paste(value, (0, 0, *image.size), area)
+            elif value and not isinstance(area, Image.Image):
+                ImageDraw.Draw(image).polygon(area, fill=value)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A picture and what is on it."""
@@ -63,6 +83,7 @@ class Drawing:
     picture: Image.Image
     background: str
     things: tuple[Thing, ...]
+    marks: Marks
 
 
 def shade(rng: random.Random, colour: str) -> RGB:
@@ -134,7 +155,7 @@ def finish(rng: random.Random, picture: Image.Image) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2))) if rng.random() < 0.2 else picture
 
 
-def put(rng: random.Random, picture: Image.Image, thing: Thing) -> None:
+def put(rng: random.Random, picture: Image.Image, thing: Thing, marks: Marks) -> None:
     """Draws one thing, sometimes with an edge of a darker shade or only as a thick line."""
     width, height = picture.size
     r = thing.size * min(width, height)
@@ -142,6 +163,8 @@ def put(rng: random.Random, picture: Image.Image, thing: Thing) -> None:
         thing.shape, thing.x * width, thing.y * height, r, turn_of(rng, thing.shape), rng.uniform(1.5, 2.1)
     )
     fill = shade(rng, thing.colour)
+    marks.add(1 + list(SHAPES).index(thing.shape), thing.colour, points)
+    marks.middles.append((thing.x, thing.y))
     pen = ImageDraw.Draw(picture)
     roll = rng.random()
     if roll < 0.06 and r > 22:
@@ -191,15 +214,12 @@ def draw(rng: random.Random, size: tuple[int, int], kinds: list[tuple[str, str]]
     """A drawing with one thing for each (shape, colour)."""
     background = paper_for(rng, {colour for _, colour in kinds})
     picture = canvas(rng, size, background)
-    short = min(size)
-    things = []
-    for (shape, colour), (x, y, r) in zip(kinds, _spots(rng, len(kinds)), strict=True):
-        # Radii are shares of the shorter side, places are shares of either.
-        things.append(Thing(shape, colour, x, y, r))
-    assert short
+    # Radii are shares of the shorter side, places are shares of either.
+    things = [Thing(*kind, *spot) for kind, spot in zip(kinds, _spots(rng, len(kinds)), strict=True)]
+    marks = Marks(size)
     for thing in things:
-        put(rng, picture, thing)
-    return Drawing(finish(rng, picture), background, tuple(things))
+        put(rng, picture, thing, marks)
+    return Drawing(finish(rng, picture), background, tuple(things), marks)
 
 
 def _spots(rng: random.Random, count: int) -> list[tuple[float, float, float]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import drawing
 import pieces
-from drawing import COLOURS, SHAPES, Drawing, Thing
+from drawing import COLOURS, SHAPES, Drawing, Marks, Thing
 from identity import persona, plain_system
 from PIL import Image
 from spin import Chat, rough, spin, turn, with_system
@@ -23,11 +23,15 @@ Asked = tuple[str, str]
 
 @dataclass(frozen=True)
 class Talk:
-    """`pictures` in the order of the marks; those of a `clip` are the frames of one video."""
+    """`pictures` in the order of the marks; those of a `clip` are the frames of one video.
+
+    `marks` say where on each picture what is, empty where nobody knows.
+    """
 
     pictures: tuple[Image.Image, ...]
     chat: Chat
     clip: bool = False
+    marks: tuple[Marks, ...] = ()
 
 
 def an(word: str) -> str:
@@ -291,14 +295,14 @@ def marked(rng: random.Random, chat: Chat, mark: str = "<image>", count: int = 1
 def one_thing(rng: random.Random, zh: bool, size: Size) -> Talk:
     """One shape."""
     scene = drawing.draw(rng, size, [(drawing.shape_of(rng), rng.choice(list(COLOURS)))])
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_one, rng.randint(3, 5)))
+    return Talk((scene.picture,), talk(rng, zh, scene, ask_one, rng.randint(3, 5)), marks=(scene.marks,))
 
 
 def same_things(rng: random.Random, zh: bool, size: Size) -> Talk:
     """Two to six equal shapes."""
     kind = (drawing.shape_of(rng), rng.choice(list(COLOURS)))
     scene = drawing.draw(rng, size, [kind] * rng.choice([2, 2, 3, 3, 3, 4, 4, 5, 5, 6]))
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 4)))
+    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 4)), marks=(scene.marks,))
 
 
 def other_things(rng: random.Random, zh: bool, size: Size) -> Talk:
@@ -306,7 +310,7 @@ def other_things(rng: random.Random, zh: bool, size: Size) -> Talk:
     kinds = [(drawing.shape_of(rng), rng.choice(list(COLOURS))) for _ in range(rng.choice([2, 2, 2, 3]))]
     kinds += [rng.choice(kinds) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
     scene = drawing.draw(rng, size, kinds)
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 5)))
+    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 5)), marks=(scene.marks,))
 
 
 def piece_name(piece: pieces.Piece, zh: bool) -> str:
@@ -340,7 +344,8 @@ def museum(rng: random.Random, zh: bool, size: Size) -> Talk:
     if rng.random() < 0.3:
         rng.shuffle(asked)
     chat = [message for question, answer in asked for message in turn(question, answer)]
-    return Talk((pieces.draw_piece(rng, size, piece),), marked(rng, chat))
+    marks = Marks(size)
+    return Talk((pieces.draw_piece(rng, size, piece, marks),), marked(rng, chat), marks=(marks,))
 
 
 def scenery(rng: random.Random, zh: bool, size: Size) -> Talk:
@@ -386,7 +391,11 @@ def two_pictures(rng: random.Random, zh: bool, size: Size) -> Talk:
     told = f"第{'一二'[which]}张图是{thing(each, True)}。" if zh else f"The {('first', 'second')[which]} picture shows {thing(each, False)}."  # fmt: skip
     pair = turn(asked, told)
     chat = chat + pair if rng.random() < 0.5 else pair + chat
-    return Talk(tuple(scene.picture for scene in scenes), marked(rng, chat, count=2))
+    return Talk(
+        tuple(scene.picture for scene in scenes),
+        marked(rng, chat, count=2),
+        marks=tuple(scene.marks for scene in scenes),
+    )
 
 
 MOVES = {
