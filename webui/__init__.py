@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trainer.jobs.workspace import Workspace
-from webui import theme
+from webui import given, theme
 from webui.i18n import say
 from webui.quiet import quiet
 from webui.tabs import top, train
@@ -29,6 +29,8 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
     loaded = partial(page.load, js=IN_ITS_LANGUAGE)
     with page:
         bar = top.build(hub)
+        # First of all that a change of language does: Gradio takes the rest one after another, each with its answer.
+        bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
                 training = train.build(page, workspace, bar)
@@ -43,8 +45,8 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
         DataDrawer(workspace, bar, training.bring, training.fields, tabs)
         for asked in (panel.head.select, drawer.chat):
             talk.open_run(asked, tabs)
-        bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
+    given.settle(page)
     return page
 
 

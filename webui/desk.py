@@ -91,11 +91,12 @@ class Desk:
         return found
 
     def sees(self, model: str | None, path: str | None, hub: str) -> bool:
-        """Whether the chosen model takes pictures, so that their settings are worth showing.
+        """Whether the chosen model takes pictures, so that their settings are worth showing; False before one is named.
 
-        A menu whose list is on its way, and a box that was emptied, hold None.
+        The box for a model of one's own holds None until it is drawn for the first time.
         """
-        return catalog.sees((path if model == form.CUSTOM else model) or "", hub)
+        name = (path if model == form.CUSTOM else model) or ""
+        return bool(name.strip()) and catalog.sees(name, hub)
 
     def next_name(self, values: Mapping[str, Any]) -> str:
         """The output folder to propose for the next run."""

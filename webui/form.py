@@ -244,7 +244,8 @@ def preset_changes(model: str, method: str, preset: str) -> list[Change]:
     """What a preset sets otherwise than the balanced one, in the order of the options."""
     found = catalog.presets(model, method)
     usual, chosen = found.get("balanced", {}), found.get(preset, {})
-    return [Change(name, usual[name], chosen[name]) for name in usual if chosen[name] != usual[name]]
+    named = [name for name in usual if name in chosen]
+    return [Change(name, usual[name], chosen[name]) for name in named if chosen[name] != usual[name]]
 
 
 def command(config: RunConfig) -> str:

@@ -216,10 +216,8 @@ def test_the_preview_of_many_rows_counts_on_in_the_background(desk: Desk, worksp
     assert not counted.totals.sampled and counted.totals.rows == 2400
 
 
-@pytest.mark.parametrize("model", [None, "", "nothing", form.CUSTOM, "Sprout"])
-@pytest.mark.parametrize("path", [None, "", "/nowhere"])
-def test_a_menu_without_a_value_names_no_model_that_sees(
-    desk: Desk, model: str | None, path: str | None
-) -> None:
-    """A page whose menus have not got their lists yet sends None for them."""
+@pytest.mark.parametrize("model", [None, "", form.CUSTOM, "Sprout"])
+@pytest.mark.parametrize("path", [None, "", " "])
+def test_what_is_not_named_yet_is_no_model_that_sees(desk: Desk, model: str | None, path: str | None) -> None:
+    """The box for a model of one's own sends None until it is drawn for the first time."""
     assert desk.sees(model, path, "huggingface") is False
