@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Scene:
     """All that the panel shows of one run.
 
     `trouble` is a sentence, in the page's language, about what the person has just tried. `elsewhere` is the name and id
-    of a run that is on while this one is shown.
+    of a run that is on while this one is shown. `pictures` are small JPEGs of what it is asked about, by name.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Scene:
     queue: tuple[Waiting, ...] = ()
     trouble: tuple[str, str] = ("", "")
     elsewhere: tuple[str, str] = ("", "")
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def empty(lang: str, queue: tuple[Waiting, ...] = (), trouble: tuple[str, str] = ("", "")) -> str:
