@@ -266,6 +266,22 @@ def ask_many(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     return rng.choice([ask_count, ask_is, ask_paper])(rng, scene, zh)
 
 
+def ask_all(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
+    """Colour, shape or number of several equal things, in the plural or as if they were one."""
+    each = scene.things[0]
+    plural = zh_shape(each.shape) if zh else SHAPES[each.shape][0]
+    kind = rng.choice(["colour", "shape", "count"])
+    if kind == "colour":
+        asked = _pick(rng, zh, "What (color|colour) are (they|the shapes|the <s>|these shapes)?/What (color|colour) is (it|this)?/Which (color|colour) do (they|the <s>|the shapes) have?/(Name|Tell me) the (color|colour)( of the shapes|)./What is the (color|colour) of the (shapes|<s>)?",
+                      "(它们|这些<s>|<s>|这些图形|图形)(都|)是什么颜色(的|)？/它是什么颜色(的|)？/(什么|哪种)颜色？/(图中|图里)的(<s>|图形)是什么颜色(的|)？", s=plural)  # fmt: skip
+        return asked, f"它们是{zh_colour(each.colour)}的。" if zh else f"They are {each.colour}."
+    if kind == "shape":
+        asked = _pick(rng, zh, "What (shape|shapes) (are they|are these|do you see|are in the picture)?/What shape is (it|this|shown)?/(Name|Tell me) the shape./Which shape (are they|do they have)?/What are (they|these)?",
+                      "(它们|这些)(都|)是什么(形状|图形)(的|)？/这是什么形状？/(图中|图里|图上)(的|)(形状|图形)是什么？/(图中|图里)(有|是)什么(形状|图形)？")  # fmt: skip
+        return asked, f"它们是{plural}。" if zh else f"They are {plural}."
+    return ask_count(rng, scene, zh)
+
+
 Ask = Callable[[random.Random, Drawing, bool], Asked]
 
 
@@ -301,8 +317,11 @@ def one_thing(rng: random.Random, zh: bool, size: Size) -> Talk:
 def same_things(rng: random.Random, zh: bool, size: Size) -> Talk:
     """Two to six equal shapes."""
     kind = (drawing.shape_of(rng), rng.choice(list(COLOURS)))
-    scene = drawing.draw(rng, size, [kind] * rng.choice([2, 2, 3, 3, 3, 4, 4, 5, 5, 6]))
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 4)), marks=(scene.marks,))
+    scene = drawing.draw(rng, size, [kind] * rng.choice([2, 3, 3, 4, 4, 5, 5, 6]))
+    ask = rng.choice([ask_count, ask_all, ask_many])
+    return Talk(
+        (scene.picture,), talk(rng, zh, scene, ask, 3 if ask is ask_many else 2), marks=(scene.marks,)
+    )
 
 
 def other_things(rng: random.Random, zh: bool, size: Size) -> Talk:
@@ -456,7 +475,7 @@ def rng_y(value: float) -> float:
 
 
 PICTURES: list[tuple[Callable[[random.Random, bool, Size], Talk], float]] = [
-    (one_thing, 30), (same_things, 20), (other_things, 20), (museum, 24), (scenery, 6),
+    (one_thing, 22), (same_things, 36), (other_things, 18), (museum, 20), (scenery, 4),
 ]  # fmt: skip
 
 

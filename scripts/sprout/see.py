@@ -25,29 +25,17 @@ import pretrain
 import tokenizer as tok
 import torch
 from drawing import Marks
-from eyes import FRAMES_A_PATCH, MERGE, PATCH, Lessons, hand_over, look, targets
+from eyes import FRAMES_A_PATCH, MERGE, PATCH, Lessons, hand_over, look, open_eyes, targets
 from looking import Talk
 from tokenizers import AddedToken, Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, Qwen2ForCausalLM, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-# Areas of a picture and of a frame in pixels, from least to most: up to 36 and 16 tokens.
-PICTURE_PIXELS, FRAME_PIXELS = (112 * 112, 168 * 168), (84 * 84, 112 * 112)
+# Areas of a picture and of a frame in pixels, from least to most: 30 to 36 and 9 to 16 tokens. Pictures all take about
+# as many tokens: attention sees shares of them, and would count two things among 16 tokens as four or five among 36.
+PICTURE_PIXELS, FRAME_PIXELS = (150 * 150, 168 * 168), (84 * 84, 112 * 112)
 # Sides of pictures in patches (height, width) that smart resizing gives for these areas.
-GRIDS = (
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (10, 14),
-    (14, 10),
-    (10, 12),
-    (12, 10),
-    (8, 16),
-    (16, 8),
-    (8, 8),
-)
+GRIDS = ((12, 12), (12, 12), (12, 12), (12, 12), (10, 14), (14, 10), (10, 12), (12, 10), (8, 16), (16, 8))
 # At first only small ones, which are seen at less than half the cost.
 SMALL_GRIDS = ((8, 8), (8, 8), (8, 10), (10, 8))
 SMALL_SHARE = 0.5
@@ -63,10 +51,12 @@ VOCABULARY = 6208  # Sprout's 6,144, the four above, and rows to a multiple of 6
 TALKS = 32  # pictures in a batch
 # Tokens of a row, and of one with two pictures; always the same, because oneDNN prepares its kernels for each shape.
 WIDTH, WIDE = 112, 144
-TEXT_EVERY = 3  # one batch of Sprout's own conversations after so many batches of pictures
-LANGUAGE_RATE = 0.004  # Muon's for Sprout's matrices: at twice that it forgets how to talk
+TEXT_EVERY = 4  # one batch of Sprout's own conversations after so many batches of pictures
+EYES_RATE = 0.005
+LANGUAGE_RATE = 0.006  # Muon's for Sprout's matrices: at twice that it forgets how to talk
 WARM = 0.04  # share of the time in which the language's rate rises
 LESSONS_WEIGHT = 0.3
+LESSONS = ("what", "colour", "middle", "count")
 TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' }}"
@@ -128,7 +118,7 @@ def config(ids: dict[str, int]) -> Qwen2VLConfig:
     return Qwen2VLConfig(
         text_config={**text, "vocab_size": VOCABULARY, "use_sliding_window": False, "rope_parameters": rope},
         vision_config={
-            "depth": 5, "embed_dim": 160, "num_heads": 4, "mlp_ratio": 3, "hidden_size": base.hidden_size, "patch_size": PATCH,
+            "depth": 5, "embed_dim": 160, "num_heads": 8, "mlp_ratio": 3, "hidden_size": base.hidden_size, "patch_size": PATCH,
             "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES_A_PATCH,
         },
         image_token_id=ids[IMAGE], video_token_id=ids[VIDEO], vision_start_token_id=ids[VISION_START], vision_end_token_id=ids[VISION_END],
@@ -148,6 +138,7 @@ def with_eyes(base: Path, ids: dict[str, int]) -> Qwen2VLForConditionalGeneratio
         words[: tok.SIZE] = own.pop("embed_tokens.weight")
     missing, unexpected = made.model.language_model.load_state_dict(own, strict=False)
     assert not unexpected and set(missing) <= {"embed_tokens.weight"}, (missing, unexpected)
+    open_eyes(made)
     return made
 
 
@@ -256,13 +247,13 @@ def batches(folder: Path, plan: Plan) -> Iterator[Batch]:
         yield queue.get()
 
 
-def picture_loss(model: Any, lessons: Lessons, batch: Batch, marks: dict[bool, int], talk: bool) -> tuple[torch.Tensor, ...]:  # fmt: skip
-    """Mean loss over the answers' tokens (0 if there is no talk), and that of the lessons for the eyes."""
+def picture_loss(model: Any, lessons: Lessons, batch: Batch, marks: dict[bool, int], talk: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:  # fmt: skip
+    """Mean loss over the answers' tokens (0 if there is no talk), and those of the lessons for the eyes."""
     ids = torch.from_numpy(batch.ids)
     answer = torch.from_numpy(batch.answer[:, 1:])
     with torch.autocast("cpu", torch.bfloat16):
         seen = look(model, torch.from_numpy(batch.pixels))
-        plain = torch.zeros(())
+        plain = []
         if not batch.clip:
             plain = lessons(seen, torch.from_numpy(batch.lessons), torch.from_numpy(batch.counts))
         if not talk:
@@ -297,11 +288,11 @@ def optimisers(model: Qwen2VLForConditionalGeneration, lessons: Lessons, rate: f
         else:
             (eyes if "visual" in name else language).append(parameter)
     muon = torch.optim.Muon(
-        [{"params": eyes, "lr": 0.02 * rate}, {"params": language, "lr": LANGUAGE_RATE * rate}],
+        [{"params": eyes, "lr": EYES_RATE * rate}, {"params": language, "lr": LANGUAGE_RATE * rate}],
         weight_decay=0.03,
         momentum=0.95,
     )
-    return [muon, torch.optim.AdamW(others, lr=1.5e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    return [muon, torch.optim.AdamW(others, lr=1e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
 def shares(done: float, first: float, step: int) -> tuple[float, float]:
@@ -329,7 +320,7 @@ def train(model: Qwen2VLForConditionalGeneration, folder: Path, plan: Plan) -> N
     whole = plan.first + plan.seconds
     model.train()
     begun = saved = time.monotonic()
-    shown: dict[str, list[float]] = {"talks": [], "lessons": [], "texts": []}
+    shown: dict[str, list[float]] = {name: [] for name in ("talks", *LESSONS, "texts")}
     for step, batch in enumerate(batches(folder, plan)):
         passed = time.monotonic() - begun
         if passed >= whole:
@@ -341,9 +332,10 @@ def train(model: Qwen2VLForConditionalGeneration, folder: Path, plan: Plan) -> N
         if not talk and batch.clip:
             continue
         told, plain = picture_loss(model, lessons, batch, marks, talk)
-        (told + LESSONS_WEIGHT * plain).backward()
+        (told + (LESSONS_WEIGHT if talk else 1.0) * sum(plain, torch.zeros(()))).backward()
         shown["talks"].append(told.item())
-        shown["lessons"].append(plain.item())
+        for name, each in zip(LESSONS, plain, strict=False):
+            shown[name].append(each.item())
         if talk and step % TEXT_EVERY == TEXT_EVERY - 1:
             loss = text_loss(model, next(texts), generator, pad)
             loss.backward()
