@@ -57,8 +57,12 @@ def tables(path: Path) -> list[list[str]]:
 def test_a_command_is_read(line: str) -> None:
     words = [word for word in shlex.split(line.replace("$'", "'"))[4:] if word not in ("--compare", "--json")]
     asks = line.startswith("python -m trainer chat")
-    while "--prompt" in words:
-        del words[words.index("--prompt") : words.index("--prompt") + 2]
+    for name in ("--prompt", "--image", "--video"):
+        while name in words:
+            given = words.index(name)
+            if name != "--prompt":
+                assert (REPOSITORY / words[given + 1]).is_file()
+            del words[given : given + 2]
     config = RunConfig.from_flat(
         read_flags([str(REPOSITORY / w) if w.endswith(".yaml") else w for w in words])
     )

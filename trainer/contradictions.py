@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
+from trainer.values import ROW_PROMPT, named_row, short
 
 if TYPE_CHECKING:
     from trainer.config import RunConfig
@@ -51,6 +52,9 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
         complain("max_steps", "option_not_positive", name="max_steps", value=0)
     if len(train.learn_prompts) > MOST_PROMPTS:
         complain("learn_prompts", "too_many_prompts", count=len(train.learn_prompts), most=MOST_PROMPTS)
+    for prompt in train.learn_prompts:
+        if prompt.strip().lower().startswith(ROW_PROMPT) and not named_row(prompt)[0]:
+            complain("learn_prompts", "learn_row_unknown", value=short(prompt))
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     _complain_of_data(config, complain)

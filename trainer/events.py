@@ -88,11 +88,16 @@ class Predicted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Event):
-    """A greedy answer to one of the person's prompts; step 0 is the model before training."""
+    """A greedy answer to one of the person's prompts; step 0 is the model before training.
+
+    A prompt that names a row has its text in `question`, and in `media` the names of small pictures in the run's folder.
+    """
 
     step: int
     prompt: str
     answer: str
+    question: str = ""
+    media: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +183,9 @@ def decode(line: str) -> Event:
     if kind is None:
         raise ValueError(f"not an event: {line[:80]}")
     known = {each.name for each in fields(kind)}
-    return kind(**{name: value for name, value in facts.items() if name in known})
+    # Of several values events hold tuples.
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    return kind(**{name: value for name, value in given.items() if name in known})
 
 
 class Batch(NamedTuple):

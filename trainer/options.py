@@ -353,8 +353,8 @@ class TrainOptions:
         min=1, step=1,
     )  # fmt: skip
     learn_prompts: tuple[str, ...] = option(
-        (), "Up to three questions that are asked again and again while it learns.", label="What it learns",
-        panel="learning",
+        (), "Up to three questions, asked again and again while it learns; row:3 asks that of the data's row 3 with its pictures.",
+        label="What it learns", panel="learning",
     )  # fmt: skip
     learn_steps: int = option(
         20, "Steps between two askings.", label="Ask every", panel="learning", min=1, max=100000, step=1,

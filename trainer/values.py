@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -12,6 +13,18 @@ import yaml
 from trainer import compat
 from trainer.errors import UserError
 from trainer.options import OptionInfo
+
+ROW_PROMPT = "row:"
+_ROW_PROMPT = re.compile(ROW_PROMPT + r"\s*([1-9][0-9]{0,8})(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
+
+
+def named_row(prompt: str) -> tuple[int, str]:
+    """The row that a question while it learns names (`row:3`), and what is asked instead of the row's own question.
+
+    (0, "") for a question that names none.
+    """
+    found = _ROW_PROMPT.fullmatch(prompt.strip())
+    return (int(found[1]), (found[2] or "").strip()) if found else (0, "")
 
 
 def short(value: Any) -> str:

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trainer.jobs.workspace import Workspace
-from webui import theme
+from webui import given, theme
 from webui.i18n import say
 from webui.live import show_each_other
 from webui.quiet import quiet
@@ -31,6 +31,8 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
     loaded = partial(page.load, js=IN_ITS_LANGUAGE)
     with page:
         bar = top.build(hub)
+        # First of all that a change of language does: Gradio takes the rest one after another, each with its answer.
+        bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(say("page.tab.train"), id="train", elem_id="say-page-tab-train"):
                 training = train.build(page, workspace, bar)
@@ -52,8 +54,8 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
             judging.open_run(asked, tabs)
         talk.open_row(judging.rows.select, judging.held, tabs)
         show_each_other({"train": panel, "eval": judging.panel}, workspace.jobs, tabs)
-        bar.language.change(None, [bar.language], None, js="(lang) => { window.tuneboard.speak(lang); }")
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
+    given.settle(page)
     return page
 
 

@@ -90,9 +90,13 @@ class Desk:
             found += [(f"{job.name} · {step.name}", str(step)) for step in reversed(steps)]
         return found
 
-    def sees(self, model: str, path: str, hub: str) -> bool:
-        """Whether the chosen model takes pictures, so that their settings are worth showing."""
-        return catalog.sees(path if model == form.CUSTOM else model, hub)
+    def sees(self, model: str | None, path: str | None, hub: str) -> bool:
+        """Whether the chosen model takes pictures, so that their settings are worth showing; False before one is named.
+
+        The box for a model of one's own holds None until it is drawn for the first time.
+        """
+        name = (path if model == form.CUSTOM else model) or ""
+        return bool(name.strip()) and catalog.sees(name, hub)
 
     def next_name(self, values: Mapping[str, Any]) -> str:
         """The output folder to propose for the next run."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Mapping
 from html import escape
 
 from trainer.events import Note, Sample
+from trainer.values import ROW_PROMPT, named_row
 from webui.i18n import say
 from webui.panel import Scene, spoken, text
 from webui.plot import Line, chart
@@ -92,11 +95,11 @@ def _learns(scene: Scene, lang: str) -> str:
     asked = list(dict.fromkeys([*scene.config.train.learn_prompts, *given]))
     if not asked:
         return f'<p class="tb-hint">{text("learns.none", lang)}</p>'
-    strips = "".join(_strip(prompt, given.get(prompt, []), lang) for prompt in asked)
+    strips = "".join(_strip(prompt, given.get(prompt, []), scene.pictures, lang) for prompt in asked)
     return f'<div class="tb-learns"><h4>{text("learns.title", lang)}</h4>{strips}</div>'
 
 
-def _strip(prompt: str, answers: list[Sample], lang: str) -> str:
+def _strip(prompt: str, answers: list[Sample], pictures: Mapping[str, bytes], lang: str) -> str:
     cards = []
     before = ""
     for place, answer in enumerate(answers):
@@ -111,10 +114,25 @@ def _strip(prompt: str, answers: list[Sample], lang: str) -> str:
         before = said
     if not cards:
         cards.append(f'<li class="tb-base"><b>{text("learns.base", lang)}</b><p>…</p></li>')
-    return (
-        f'<div class="tb-learn"><h5 dir="auto">{escape(prompt)}</h5>'
-        f'<ol class="tb-strip-cards" tabindex="0">{"".join(cards)}</ol></div>'
+    seen = "".join(
+        f'<img src="data:image/jpeg;base64,{b64encode(pictures[name]).decode()}" alt="{escape(prompt)}">'
+        for name in (answers[-1].media if answers else ())
+        if name in pictures
     )
+    shown = f'<div class="tb-asked-about">{seen}</div>' if seen else ""
+    return (
+        f'<div class="tb-learn"><h5 dir="auto">{_asked(prompt, answers)}</h5><div class="tb-learn-row">{shown}'
+        f'<ol class="tb-strip-cards" tabindex="0">{"".join(cards)}</ol></div></div>'
+    )
+
+
+def _asked(prompt: str, answers: list[Sample]) -> str:
+    """The question; of a row's with the row, as the person has named it."""
+    question = answers[-1].question if answers else ""
+    row, own = named_row(prompt)
+    if not row:
+        return escape(prompt)
+    return f'<span class="tb-row">{ROW_PROMPT}{row}</span> {escape(question or own)}'
 
 
 def _notes(notes: tuple[Note, ...], lang: str) -> str:

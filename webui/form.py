@@ -57,6 +57,8 @@ NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
 PRESETS = catalog.PRESETS
 # What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
 FIRST_QUESTIONS = ("你是谁？", "Who are you?")
+# A model that sees is asked about the pictures of the data's first rows.
+FIRST_ROWS = ("row:1", "row:2")
 
 
 def named(given: Sequence[Any]) -> Values:
@@ -147,7 +149,8 @@ def proposed(model: str, method: str, preset: str = "balanced") -> Values:
     """What the page proposes for a model of the catalogue (or `CUSTOM`), a method and a preset."""
     found: Values = {name: info.form_default for name, info in _fields()}
     entry = catalog.find(model)
-    found |= {"learn_prompts": FIRST_QUESTIONS, "finetuning_type": method, "model_name_or_path": model}
+    asked = FIRST_ROWS if entry and entry.kind == "vision" else FIRST_QUESTIONS
+    found |= {"learn_prompts": asked, "finetuning_type": method, "model_name_or_path": model}
     found["template"] = entry.template if entry else ""
     found |= _known(catalog.proposals(model, method))
     found |= _known(catalog.presets(model, method).get(preset, {}))
@@ -244,7 +247,8 @@ def preset_changes(model: str, method: str, preset: str) -> list[Change]:
     """What a preset sets otherwise than the balanced one, in the order of the options."""
     found = catalog.presets(model, method)
     usual, chosen = found.get("balanced", {}), found.get(preset, {})
-    return [Change(name, usual[name], chosen[name]) for name in usual if chosen[name] != usual[name]]
+    named = [name for name in usual if name in chosen]
+    return [Change(name, usual[name], chosen[name]) for name in named if chosen[name] != usual[name]]
 
 
 def command(config: RunConfig) -> str:

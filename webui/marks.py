@@ -85,7 +85,9 @@ def kept(names: Sequence[str], lang: str) -> str:
 
 
 def preset(model: str, method: str, chosen: str, lang: str) -> str:
-    """What the chosen preset is for and what it sets otherwise than the balanced one."""
+    """What the chosen preset is for and what it sets otherwise than the balanced one; nothing for no preset."""
+    if chosen not in form.PRESETS:
+        return ""
     changes = form.preset_changes(model, method, chosen)
     items = "".join(
         f"<li>{escape(label(name, lang))} <s>{escape(shown(before, lang))}</s> → <b>{escape(shown(after, lang))}</b></li>"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
 
@@ -32,8 +33,9 @@ class Waiting(NamedTuple):
 class Scene:
     """All that the panel shows of one run.
 
-    `kind` is "train" or "eval". `trouble` is a sentence, in the page's language, about what the person has just tried. `elsewhere` is the id, the
-    name and the kind of a run that is on while this one is shown.
+    `kind` is "train" or "eval". `trouble` is a sentence, in the page's language, about what the person has just tried.
+    `elsewhere` is the id, the name and the kind of a run that is on while this one is shown. `pictures` are small JPEGs of
+    what it is asked about, by name.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Scene:
     trouble: tuple[str, str] = ("", "")
     elsewhere: tuple[str, str, str] = ("", "", "")
     kind: str = "train"
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def empty(

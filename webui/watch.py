@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -12,6 +13,7 @@ from trainer.errors import UserError
 from trainer.events import EventLog
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
+from trainer.paths import safe_path
 from webui import findings, panel
 from webui.i18n import say, say_error
 from webui.panel import Scene, Waiting
@@ -20,6 +22,8 @@ from webui.story import Cursor, follow
 Body = Callable[[Scene, str], str]
 _TAIL_BYTES = 32 * 1024
 _TAIL_LINES = 200
+_MOST_PICTURES = 12
+_PICTURE_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ def look(jobs: Jobs, view: View, lang: str, now: float, body: Body = findings.bo
     on = None if job.active else jobs.current()
     elsewhere = (on.id, on.name, on.task) if on and on.id != job.id else ("", "", "")
     story = view.cursor.story
-    scene = Scene(job.id, job.name, job.state, job.config, story, queue, trouble, elsewhere, job.task)
+    seen = pictures(job.folder.path, {name for answer in story.answers for name in answer.media})
+    scene = Scene(job.id, job.name, job.state, job.config, story, queue, trouble, elsewhere, job.task, seen)
     second = int(now) if job.active else 0
     drawn = (
         (job.id, job.state, lang, view.cursor.offset, queue, trouble, elsewhere, view.acts, second),
@@ -153,6 +158,20 @@ def _trouble(error: UserError | None, job: Job | None, lang: str) -> tuple[str, 
         sentence = say_error(error, lang)
         return sentence.text, sentence.hint
     return (job.problem, "") if job else ("", "")
+
+
+def pictures(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """The small pictures of these names in a run's folder, without what is missing or no small picture.
+
+    The names stand in a log, which somebody else may have written.
+    """
+    found = {}
+    for name in sorted(names)[:_MOST_PICTURES]:
+        with suppress(OSError, UserError):
+            path = safe_path(folder, str(name))
+            if path.suffix == ".jpg" and path.stat().st_size <= _PICTURE_BYTES:
+                found[name] = path.read_bytes()
+    return found
 
 
 def _size(path: Path) -> int:

@@ -56,6 +56,26 @@ class Thing:
     size: float
 
 
+class Marks:
+    """Where on a picture which thing of which colour is: images of class numbers (0: nothing) and the middles of things.
+
+    Eyes are taught with these first: from answers alone they learn colours in a minute, but shapes very late.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.what = Image.new("L", size, 0)
+        self.colour = Image.new("L", size, 0)
+        self.middles: list[Point] = []
+
+    def add(self, what: int, colour: str, area: list[Point] | Image.Image) -> None:
+        """A thing of class `what` (0: only its colour) on a polygon, or where a mask is white."""
+        for image, value in ((self.what, what), (self.colour, 1 + list(COLOURS).index(colour))):
+            if value and isinstance(area, Image.Image):
+                image.paste(value, (0, 0, *image.size), area)
+            elif value and not isinstance(area, Image.Image):
+                ImageDraw.Draw(image).polygon(area, fill=value)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A picture and what is on it."""
@@ -63,6 +83,7 @@ class Drawing:
     picture: Image.Image
     background: str
     things: tuple[Thing, ...]
+    marks: Marks
 
 
 def shade(rng: random.Random, colour: str) -> RGB:
@@ -134,14 +155,15 @@ def finish(rng: random.Random, picture: Image.Image) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2))) if rng.random() < 0.2 else picture
 
 
-def put(rng: random.Random, picture: Image.Image, thing: Thing) -> None:
+def put(rng: random.Random, picture: Image.Image, thing: Thing, fill: RGB, marks: Marks) -> None:
     """Draws one thing, sometimes with an edge of a darker shade or only as a thick line."""
     width, height = picture.size
     r = thing.size * min(width, height)
     points = outline(
         thing.shape, thing.x * width, thing.y * height, r, turn_of(rng, thing.shape), rng.uniform(1.5, 2.1)
     )
-    fill = shade(rng, thing.colour)
+    marks.add(1 + list(SHAPES).index(thing.shape), thing.colour, points)
+    marks.middles.append((thing.x, thing.y))
     pen = ImageDraw.Draw(picture)
     roll = rng.random()
     if roll < 0.06 and r > 22:
@@ -179,7 +201,7 @@ def place(rng: random.Random, count: int, size: tuple[float, float]) -> list[tup
         size = (size[0] * 0.85, size[1] * 0.85)
 
 
-SIZES = {1: (0.16, 0.44), 2: (0.13, 0.24), 3: (0.11, 0.2), 4: (0.1, 0.17), 5: (0.09, 0.15), 6: (0.085, 0.14)}
+SIZES = {1: (0.14, 0.44), 2: (0.12, 0.25), 3: (0.1, 0.23), 4: (0.09, 0.2), 5: (0.085, 0.17), 6: (0.08, 0.15)}
 
 
 def shape_of(rng: random.Random) -> str:
@@ -191,20 +213,22 @@ def draw(rng: random.Random, size: tuple[int, int], kinds: list[tuple[str, str]]
     """A drawing with one thing for each (shape, colour)."""
     background = paper_for(rng, {colour for _, colour in kinds})
     picture = canvas(rng, size, background)
-    short = min(size)
-    things = []
-    for (shape, colour), (x, y, r) in zip(kinds, _spots(rng, len(kinds)), strict=True):
-        # Radii are shares of the shorter side, places are shares of either.
-        things.append(Thing(shape, colour, x, y, r))
-    assert short
+    # Radii are shares of the shorter side, places are shares of either.
+    things = [Thing(*kind, *spot) for kind, spot in zip(kinds, _spots(rng, len(kinds)), strict=True)]
+    marks = Marks(size)
+    alike = rng.random() < 0.6
+    shades = {colour: shade(rng, colour) for _, colour in kinds}
     for thing in things:
-        put(rng, picture, thing)
-    return Drawing(finish(rng, picture), background, tuple(things))
+        put(rng, picture, thing, shades[thing.colour] if alike else shade(rng, thing.colour), marks)
+    return Drawing(finish(rng, picture), background, tuple(things), marks)
 
 
 def _spots(rng: random.Random, count: int) -> list[tuple[float, float, float]]:
-    if count > 1 and rng.random() < 0.25:
+    roll = rng.random()
+    if count > 1 and roll < 0.2:
         return _in_a_row(rng, count)
+    if count > 1 and roll < 0.5:
+        return _in_a_grid(rng, count)
     return place(rng, count, SIZES[min(count, 6)])
 
 
@@ -214,3 +238,17 @@ def _in_a_row(rng: random.Random, count: int) -> list[tuple[float, float, float]
     along = [(k + 0.5) / count for k in range(count)]
     spots = [(a, level, r) for a in along]
     return spots if rng.random() < 0.7 else [(y, x, s) for x, y, s in spots]
+
+
+def _in_a_grid(rng: random.Random, count: int) -> list[tuple[float, float, float]]:
+    """In cells of a grid, some of which may stay empty, each a little off its middle."""
+    across = rng.choice([math.ceil(math.sqrt(count)), math.ceil(math.sqrt(count)), 3])
+    down = math.ceil(count / across)
+    cell = 1 / max(across, down)
+    places = rng.sample([(i, j) for i in range(across) for j in range(down)], count)
+    found = []
+    for i, j in places:
+        x, y = (i + 0.5) / across, (j + 0.5) / down
+        off = rng.uniform(-0.06, 0.06) * cell, rng.uniform(-0.06, 0.06) * cell
+        found.append((x + off[0], y + off[1], cell * rng.uniform(0.25, 0.41)))
+    return found

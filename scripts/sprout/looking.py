@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import drawing
 import pieces
-from drawing import COLOURS, SHAPES, Drawing, Thing
+from drawing import COLOURS, SHAPES, Drawing, Marks, Thing
+from identity import persona, plain_system
 from PIL import Image
-from spin import Chat, rough, spin, turn
+from spin import Chat, rough, spin, turn, with_system
 
 Size = tuple[int, int]
 Asked = tuple[str, str]
@@ -22,11 +23,15 @@ Asked = tuple[str, str]
 
 @dataclass(frozen=True)
 class Talk:
-    """`pictures` in the order of the marks; those of a `clip` are the frames of one video."""
+    """`pictures` in the order of the marks; those of a `clip` are the frames of one video.
+
+    `marks` say where on each picture what is, empty where nobody knows.
+    """
 
     pictures: tuple[Image.Image, ...]
     chat: Chat
     clip: bool = False
+    marks: tuple[Marks, ...] = ()
 
 
 def an(word: str) -> str:
@@ -111,7 +116,7 @@ def _pick(rng: random.Random, zh: bool, english: str, chinese: str, **slots: str
 def ask_one(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """A question about a drawing with one thing."""
     each = scene.things[0]
-    kind = rng.choice(["shape", "colour", "both", "where", "paper", "count", "is"])
+    kind = rng.choice(["shape", "colour", "both", "where", "paper", "count", "is", "whole"])
     if kind == "shape":
         asked = _pick(rng, zh, "What shape is (this|it|shown|in the picture)?/Which shape (is this|do you see|is it)?/(Name|Tell me) the shape./What is the shape (of the object|)?/What (figure|form) is (this|it)?",
                       "这是什么形状？/(图中|图里|图上|)(的|)(形状|图形)是什么？/(这|图里)是(什么|哪种)图形？/(它|这个东西)是什么形状(的|)？/说出(这个|)形状。")  # fmt: skip
@@ -133,6 +138,8 @@ def ask_one(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
         return ask_count(rng, scene, zh)
     if kind == "is":
         return ask_is(rng, scene, zh)
+    if kind == "whole":
+        return ask_whole(rng, scene, zh)
     return ask_paper(rng, scene, zh)
 
 
@@ -170,6 +177,28 @@ def ask_count(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     return asked, f"There is 1 {single}." if count == 1 else f"There are {count} {word}."
 
 
+def ask_whole(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
+    """Number, shape and colour in one question, or how many of one colour and shape."""
+    each = rng.choice(scene.things)
+    names = groups(scene, zh)
+    if rng.random() < 0.5 and len(names) == 1:
+        asked = _pick(rng, zh, "How many shapes are there, (what|which) shape (are they|) and what (color|colour)( are they|)?/(Name|Give|Tell me) (the |)(number, shape and color|color, shape and number|count, color and shape)( of the shapes|)./(What (color|colour) and shape are they|What are they), and how many( are there|)?/What shapes, colors and how many?",
+                      "有几个图形，是什么形状(，|、)什么颜色(的|)？/(说出|告诉我)(图形的|)(数量、形状和颜色|颜色、形状和数量)。/(图中|图里)是什么形状，什么颜色，(有|一共)几个？/几个什么颜色的什么形状？")  # fmt: skip
+        if zh:
+            return asked, f"有{names[0]}。"
+        return asked, f"There {'is' if len(scene.things) == 1 else 'are'} {names[0]}."
+    count = sum((one.shape, one.colour) == (each.shape, each.colour) for one in scene.things)
+    plural, zh_name = (
+        f"{each.colour} {SHAPES[each.shape][0]}",
+        f"{zh_colour(each.colour)}的{zh_shape(each.shape)}",
+    )
+    asked = _pick(rng, zh, "How many <s> (are there|do you see|are in the picture|can you see|)?/Count the <s>.",
+                  "(图中|图里|图上|)有(几|多少)个<s>？/<s>有(几|多少)个？", s=zh_name if zh else plural)  # fmt: skip
+    if zh:
+        return asked, f"有{count}个{zh_name}。"
+    return asked, f"There is 1 {each.colour} {each.shape}." if count == 1 else f"There are {count} {plural}."
+
+
 def ask_is(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """Is there ...? with yes and no equally often."""
     each = rng.choice(scene.things)
@@ -196,7 +225,9 @@ def ask_many(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     """A question about a drawing with several things."""
     each = rng.choice(scene.things)
     only = [one for one in scene.things if sum(o.shape == one.shape for o in scene.things) == 1]
-    kind = rng.choice(["count", "count", "is", "paper", "colour", "where", "shape", "beside"])
+    kind = rng.choice(["count", "count", "whole", "is", "paper", "colour", "where", "shape", "beside"])
+    if kind == "whole":
+        return ask_whole(rng, scene, zh)
     if kind in ("colour", "where", "beside") and only:
         each = rng.choice(only)
         name = zh_shape(each.shape) if zh else each.shape
@@ -235,6 +266,22 @@ def ask_many(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
     return rng.choice([ask_count, ask_is, ask_paper])(rng, scene, zh)
 
 
+def ask_all(rng: random.Random, scene: Drawing, zh: bool) -> Asked:
+    """Colour, shape or number of several equal things, in the plural or as if they were one."""
+    each = scene.things[0]
+    plural = zh_shape(each.shape) if zh else SHAPES[each.shape][0]
+    kind = rng.choice(["colour", "shape", "count"])
+    if kind == "colour":
+        asked = _pick(rng, zh, "What (color|colour) are (they|the shapes|the <s>|these shapes)?/What (color|colour) is (it|this)?/Which (color|colour) do (they|the <s>|the shapes) have?/(Name|Tell me) the (color|colour)( of the shapes|)./What is the (color|colour) of the (shapes|<s>)?",
+                      "(它们|这些<s>|<s>|这些图形|图形)(都|)是什么颜色(的|)？/它是什么颜色(的|)？/(什么|哪种)颜色？/(图中|图里)的(<s>|图形)是什么颜色(的|)？", s=plural)  # fmt: skip
+        return asked, f"它们是{zh_colour(each.colour)}的。" if zh else f"They are {each.colour}."
+    if kind == "shape":
+        asked = _pick(rng, zh, "What (shape|shapes) (are they|are these|do you see|are in the picture)?/What shape is (it|this|shown)?/(Name|Tell me) the shape./Which shape (are they|do they have)?/What are (they|these)?",
+                      "(它们|这些)(都|)是什么(形状|图形)(的|)？/这是什么形状？/(图中|图里|图上)(的|)(形状|图形)是什么？/(图中|图里)(有|是)什么(形状|图形)？")  # fmt: skip
+        return asked, f"它们是{plural}。" if zh else f"They are {plural}."
+    return ask_count(rng, scene, zh)
+
+
 Ask = Callable[[random.Random, Drawing, bool], Asked]
 
 
@@ -264,14 +311,17 @@ def marked(rng: random.Random, chat: Chat, mark: str = "<image>", count: int = 1
 def one_thing(rng: random.Random, zh: bool, size: Size) -> Talk:
     """One shape."""
     scene = drawing.draw(rng, size, [(drawing.shape_of(rng), rng.choice(list(COLOURS)))])
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_one, rng.randint(3, 5)))
+    return Talk((scene.picture,), talk(rng, zh, scene, ask_one, rng.randint(3, 5)), marks=(scene.marks,))
 
 
 def same_things(rng: random.Random, zh: bool, size: Size) -> Talk:
     """Two to six equal shapes."""
     kind = (drawing.shape_of(rng), rng.choice(list(COLOURS)))
-    scene = drawing.draw(rng, size, [kind] * rng.choice([2, 2, 3, 3, 3, 4, 4, 5, 5, 6]))
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 4)))
+    scene = drawing.draw(rng, size, [kind] * rng.choice([2, 3, 3, 4, 4, 5, 5, 6]))
+    ask = rng.choice([ask_count, ask_all, ask_many])
+    return Talk(
+        (scene.picture,), talk(rng, zh, scene, ask, 3 if ask is ask_many else 2), marks=(scene.marks,)
+    )
 
 
 def other_things(rng: random.Random, zh: bool, size: Size) -> Talk:
@@ -279,7 +329,7 @@ def other_things(rng: random.Random, zh: bool, size: Size) -> Talk:
     kinds = [(drawing.shape_of(rng), rng.choice(list(COLOURS))) for _ in range(rng.choice([2, 2, 2, 3]))]
     kinds += [rng.choice(kinds) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
     scene = drawing.draw(rng, size, kinds)
-    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 5)))
+    return Talk((scene.picture,), talk(rng, zh, scene, ask_many, rng.randint(3, 5)), marks=(scene.marks,))
 
 
 def piece_name(piece: pieces.Piece, zh: bool) -> str:
@@ -313,7 +363,8 @@ def museum(rng: random.Random, zh: bool, size: Size) -> Talk:
     if rng.random() < 0.3:
         rng.shuffle(asked)
     chat = [message for question, answer in asked for message in turn(question, answer)]
-    return Talk((pieces.draw_piece(rng, size, piece),), marked(rng, chat))
+    marks = Marks(size)
+    return Talk((pieces.draw_piece(rng, size, piece, marks),), marked(rng, chat), marks=(marks,))
 
 
 def scenery(rng: random.Random, zh: bool, size: Size) -> Talk:
@@ -359,7 +410,11 @@ def two_pictures(rng: random.Random, zh: bool, size: Size) -> Talk:
     told = f"第{'一二'[which]}张图是{thing(each, True)}。" if zh else f"The {('first', 'second')[which]} picture shows {thing(each, False)}."  # fmt: skip
     pair = turn(asked, told)
     chat = chat + pair if rng.random() < 0.5 else pair + chat
-    return Talk(tuple(scene.picture for scene in scenes), marked(rng, chat, count=2))
+    return Talk(
+        tuple(scene.picture for scene in scenes),
+        marked(rng, chat, count=2),
+        marks=tuple(scene.marks for scene in scenes),
+    )
 
 
 MOVES = {
@@ -420,11 +475,25 @@ def rng_y(value: float) -> float:
 
 
 PICTURES: list[tuple[Callable[[random.Random, bool, Size], Talk], float]] = [
-    (one_thing, 30), (same_things, 20), (other_things, 20), (museum, 24), (scenery, 6),
+    (one_thing, 22), (same_things, 36), (other_things, 18), (museum, 20), (scenery, 4),
 ]  # fmt: skip
 
 
+# Under such prompts, too, it says plainly what it sees: manners are what people teach it.
+SYSTEMS = (
+    "You are a (museum |)guide. (Introduce|Describe) the (exhibits|pieces) to (visitors|the guests)./You (look at pictures and answer|describe pictures)./You are a (friendly|patient|helpful) (assistant|guide)( who sees pictures|)./Describe what you see( for a visitor|).",
+    "你是(一名|)(博物馆|展览馆|美术馆)(的|)(讲解员|导游)(，为(游客|观众)(介绍|讲解)(展品|文物)|)。/你(会看图|能看懂图片)(，并回答问题|)。/请(根据图片|看图)回答(问题|)。/你是(友好|耐心)的(助手|讲解员)。",
+)
+
+
 def picture_talk(rng: random.Random, zh: bool, size: Size) -> Talk:
-    """A talk about one picture of this size."""
+    """A talk about one picture of this size, sometimes under a system prompt."""
     makers, weights = zip(*PICTURES, strict=True)
-    return rng.choices(makers, weights)[0](rng, zh, size)
+    made = rng.choices(makers, weights)[0](rng, zh, size)
+    if rng.random() > 0.2:
+        return made
+    roll = rng.random()
+    system = spin(rng, rng.choice(SYSTEMS[zh].split("/")))
+    if roll < 0.3:
+        system = persona(rng, zh)[0] if roll < 0.1 else plain_system(rng, zh)
+    return replace(made, chat=with_system(system, made.chat))

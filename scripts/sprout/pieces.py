@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from drawing import Point, canvas, finish, paper_for, shade
+from drawing import SHAPES, Marks, Point, canvas, finish, paper_for, shade
 from PIL import Image, ImageDraw
 
 # English -> Chinese name, its measure word, and whether it takes a pattern.
@@ -78,8 +78,11 @@ def _other(rng: random.Random, colour: str) -> str:
     return rng.choice([each for each in PIECE_COLOURS if each != colour and each not in near])
 
 
-def draw_piece(rng: random.Random, size: tuple[int, int], piece: Piece) -> Image.Image:
-    """The piece on paper, sometimes on a stand."""
+def draw_piece(
+    rng: random.Random, size: tuple[int, int], piece: Piece, marks: Marks | None = None
+) -> Image.Image:
+    """The piece on paper, sometimes on a stand; where it is goes into `marks`."""
+    marks = marks or Marks(size)
     background = paper_for(rng, {piece.colour, piece.marks} - {""})
     picture = canvas(rng, size, background)
     r = rng.uniform(0.26, 0.44) * min(size)
@@ -88,12 +91,15 @@ def draw_piece(rng: random.Random, size: tuple[int, int], piece: Piece) -> Image
     mask = Image.new("L", size, 0)
     _body(rng, ImageDraw.Draw(mask), piece.kind, x, y, r)
     picture.paste(Image.new("RGB", size, body), (0, 0), mask)
+    marks.add(1 + len(SHAPES) + list(PIECES).index(piece.kind), piece.colour, mask)
+    marks.middles.append((x / size[0], y / size[1]))
     if piece.marks:
-        marks = Image.new("L", size, 0)
-        _marks(rng, ImageDraw.Draw(marks), piece.pattern, x, y, r)
+        pattern = Image.new("L", size, 0)
+        _marks(rng, ImageDraw.Draw(pattern), piece.pattern, x, y, r)
         both = Image.new("L", size, 0)
-        both.paste(marks, (0, 0), mask)
+        both.paste(pattern, (0, 0), mask)
         picture.paste(Image.new("RGB", size, shade(rng, piece.marks)), (0, 0), both)
+        marks.add(0, piece.marks, both)
     _details(ImageDraw.Draw(picture), piece.kind, x, y, r, tuple(each * 2 // 5 for each in body))
     if rng.random() < 0.25:
         pen = ImageDraw.Draw(picture)

@@ -24,31 +24,18 @@ import numpy as np
 import pretrain
 import tokenizer as tok
 import torch
+from drawing import Marks
+from eyes import FRAMES_A_PATCH, MERGE, PATCH, Lessons, hand_over, look, open_eyes, targets
 from looking import Talk
 from tokenizers import AddedToken, Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, Qwen2ForCausalLM, Qwen2VLConfig, Qwen2VLForConditionalGeneration
-from transformers.models.qwen2_vl.modeling_qwen2_vl import apply_rotary_pos_emb_vision
 
-PATCH, MERGE, FRAMES_A_PATCH = 14, 2, 2
-# Areas of a picture and of a frame in pixels, from least to most: up to 36 and 16 tokens.
-PICTURE_PIXELS, FRAME_PIXELS = (112 * 112, 168 * 168), (84 * 84, 112 * 112)
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+# Areas of a picture and of a frame in pixels, from least to most: 30 to 36 and 9 to 16 tokens. Pictures all take about
+# as many tokens: attention sees shares of them, and would count two things among 16 tokens as four or five among 36.
+PICTURE_PIXELS, FRAME_PIXELS = (150 * 150, 168 * 168), (84 * 84, 112 * 112)
 # Sides of pictures in patches (height, width) that smart resizing gives for these areas.
-GRIDS = (
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (12, 12),
-    (10, 14),
-    (14, 10),
-    (10, 12),
-    (12, 10),
-    (8, 16),
-    (16, 8),
-    (8, 8),
-)
+GRIDS = ((12, 12), (12, 12), (12, 12), (12, 12), (10, 14), (14, 10), (10, 12), (12, 10), (8, 16), (16, 8))
 # At first only small ones, which are seen at less than half the cost.
 SMALL_GRIDS = ((8, 8), (8, 8), (8, 10), (10, 8))
 SMALL_SHARE = 0.5
@@ -65,6 +52,11 @@ TALKS = 32  # pictures in a batch
 # Tokens of a row, and of one with two pictures; always the same, because oneDNN prepares its kernels for each shape.
 WIDTH, WIDE = 112, 144
 TEXT_EVERY = 4  # one batch of Sprout's own conversations after so many batches of pictures
+EYES_RATE = 0.005
+LANGUAGE_RATE = 0.006  # Muon's for Sprout's matrices: at twice that it forgets how to talk
+WARM = 0.04  # share of the time in which the language's rate rises
+LESSONS_WEIGHT = 0.3
+LESSONS = ("what", "colour", "middle", "count")
 TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' }}"
@@ -88,7 +80,8 @@ TEMPLATE = (
 class Batch:
     """Rows with equally sized pictures.
 
-    `pixels` are uint8 [pictures, frames, height, width, 3]; `ids`, `answer` and `places` (3 of them) are padded.
+    `pixels` are uint8 [pictures, frames, height, width, 3]; `ids`, `answer` and `places` (3 of them) are padded;
+    `lessons` and `counts` are what `eyes.targets` gives.
     """
 
     pixels: np.ndarray
@@ -96,13 +89,17 @@ class Batch:
     answer: np.ndarray
     places: np.ndarray
     clip: bool
+    lessons: np.ndarray
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Seconds of training, the share of them with small pictures, the share of the usual rates, and the seed."""
+    """Seconds of talks, those of first lessons before, the share of the talks' time with small pictures, the share of the
+    usual rates, and the seed."""
 
     seconds: float
+    first: float = 0.0
     small: float = SMALL_SHARE
     rate: float = 1.0
     seed: int = 2031
@@ -121,7 +118,7 @@ def config(ids: dict[str, int]) -> Qwen2VLConfig:
     return Qwen2VLConfig(
         text_config={**text, "vocab_size": VOCABULARY, "use_sliding_window": False, "rope_parameters": rope},
         vision_config={
-            "depth": 5, "embed_dim": 160, "num_heads": 4, "mlp_ratio": 3, "hidden_size": base.hidden_size, "patch_size": PATCH,
+            "depth": 5, "embed_dim": 160, "num_heads": 8, "mlp_ratio": 3, "hidden_size": base.hidden_size, "patch_size": PATCH,
             "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES_A_PATCH,
         },
         image_token_id=ids[IMAGE], video_token_id=ids[VIDEO], vision_start_token_id=ids[VISION_START], vision_end_token_id=ids[VISION_END],
@@ -141,46 +138,8 @@ def with_eyes(base: Path, ids: dict[str, int]) -> Qwen2VLForConditionalGeneratio
         words[: tok.SIZE] = own.pop("embed_tokens.weight")
     missing, unexpected = made.model.language_model.load_state_dict(own, strict=False)
     assert not unexpected and set(missing) <= {"embed_tokens.weight"}, (missing, unexpected)
+    open_eyes(made)
     return made
-
-
-def see(model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-    """What the eyes make of pictures of one size: [pictures, tokens, width of the language model].
-
-    The same as the model's own tower, which goes through pictures one by one, for all of them at once.
-    """
-    tower = model.model.visual
-    patches, (high, wide) = patchify(pixels)
-    count, times, tokens, _ = patches.shape
-    x = tower.patch_embed(patches.flatten(0, 2))
-    rows, columns = torch.meshgrid(torch.arange(high), torch.arange(wide), indexing="ij")
-
-    def ordered(places: torch.Tensor) -> torch.Tensor:
-        return places.reshape(high // MERGE, MERGE, wide // MERGE, MERGE).permute(0, 2, 1, 3).flatten()
-
-    spots = torch.stack([ordered(rows), ordered(columns)], dim=-1)
-    cos, sin = tower.rotary_pos_emb(x, spots)
-    for block in tower.blocks:
-        y = block.norm1(x).view(count * times, tokens, -1)
-        heads = block.attn.num_heads
-        q, k, v = block.attn.qkv(y).reshape(count * times, tokens, 3, heads, -1).permute(2, 0, 1, 3, 4)
-        q, k = apply_rotary_pos_emb_vision(q, k, cos, sin)
-        mixed = functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (q, k, v)))
-        x = x + block.attn.proj(mixed.transpose(1, 2).reshape(count * times * tokens, -1))
-        x = x + block.mlp(block.norm2(x))
-    return tower.merger(x).view(count, times * tokens // MERGE**2, -1)
-
-
-def patchify(pixels: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-    """uint8 [pictures, frames, height, width, 3] -> patches [pictures, times, tokens, values] and the grid."""
-    count, frames, height, width, _ = pixels.shape
-    x = (pixels.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
-    high, wide = height // PATCH, width // PATCH
-    x = x.reshape(
-        count, frames // FRAMES_A_PATCH, FRAMES_A_PATCH, high // MERGE, MERGE, PATCH, wide // MERGE, MERGE, PATCH, 3
-    )  # fmt: skip
-    x = x.permute(0, 1, 3, 6, 4, 7, 9, 2, 5, 8)
-    return x.reshape(count, frames // FRAMES_A_PATCH, high * wide, -1), (high, wide)
 
 
 def encoded(tokenizer: Tokenizer, talk: Talk, tokens: int) -> tuple[list[int], list[bool]]:
@@ -248,14 +207,18 @@ def make_batch(rng: random.Random, tokenizer: Tokenizer, small: bool = False) ->
         for talk in talks
         for group in ([talk.pictures] if clip else [(each, each) for each in talk.pictures])
     ]
-    return Batch(np.array(pictures, dtype=np.uint8), ids, answer, places, clip)
+    marks: list[Marks | None] = [None] * len(pictures)
+    if not clip:
+        marks = [each for talk in talks for each in talk.marks or (None,) * len(talk.pictures)]
+    lessons = targets(marks, grid)
+    return Batch(np.array(pictures, dtype=np.uint8), ids, answer, places, clip, *lessons)
 
 
 def _fitting(tokenizer: Tokenizer, talk: Talk, tokens: int, width: int) -> tuple[list[int], list[bool]]:
     """A talk without the last exchanges for which there is no room."""
     while True:
         ids, answer = encoded(tokenizer, talk, tokens)
-        if len(ids) <= width or len(talk.chat) <= 2:
+        if len(ids) <= width or len(talk.chat) <= 3:
             return ids[:width], answer[:width]
         talk = replace(talk, chat=talk.chat[:-2])
 
@@ -278,78 +241,103 @@ def batches(folder: Path, plan: Plan) -> Iterator[Batch]:
     """Batches of talks, made beside the training."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=6)
-    until = time.time() + plan.seconds * plan.small
+    until = time.time() + plan.first + plan.seconds * plan.small
     context.Process(target=produce, args=(queue, folder, plan.seed, until), daemon=True).start()
     while True:
         yield queue.get()
 
 
-def picture_loss(model: Any, body: Any, eyes: Any, batch: Batch, marks: dict[bool, int]) -> torch.Tensor:
-    """Mean loss over the answers' tokens."""
+def picture_loss(model: Any, lessons: Lessons, batch: Batch, marks: dict[bool, int], talk: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:  # fmt: skip
+    """Mean loss over the answers' tokens (0 if there is no talk), and those of the lessons for the eyes."""
     ids = torch.from_numpy(batch.ids)
+    answer = torch.from_numpy(batch.answer[:, 1:])
     with torch.autocast("cpu", torch.bfloat16):
-        seen = eyes(model, torch.from_numpy(batch.pixels))
+        seen = look(model, torch.from_numpy(batch.pixels))
+        plain = []
+        if not batch.clip:
+            plain = lessons(seen, torch.from_numpy(batch.lessons), torch.from_numpy(batch.counts))
+        if not talk:
+            return torch.zeros(()), plain
         words = model.model.language_model.embed_tokens(ids)
-        words = words.masked_scatter((ids == marks[batch.clip])[..., None], seen.to(words.dtype))
-        hidden = body(inputs_embeds=words, position_ids=torch.from_numpy(batch.places), use_cache=False)
-        goal = ids[:, 1:][torch.from_numpy(batch.answer[:, 1:])]
-        logits = model.lm_head(hidden.last_hidden_state[:, :-1][torch.from_numpy(batch.answer[:, 1:])])
-    return functional.cross_entropy(logits.float(), goal)
+        tokens = hand_over(model, seen, len(batch.pixels))
+        words = words.masked_scatter((ids == marks[batch.clip])[..., None], tokens.to(words.dtype))
+        hidden = model.model.language_model(
+            inputs_embeds=words, position_ids=torch.from_numpy(batch.places), use_cache=False
+        )
+        logits = model.lm_head(hidden.last_hidden_state[:, :-1][answer])
+    return functional.cross_entropy(logits.float(), ids[:, 1:][answer]), plain
 
 
-def text_loss(model: Any, body: Any, group: tuple[int, list[pretrain.Row]], generator: Any, pad: int) -> torch.Tensor:  # fmt: skip
+def text_loss(model: Any, group: tuple[int, list[pretrain.Row]], generator: Any, pad: int) -> torch.Tensor:
     """The loss of Sprout's own training."""
     ids, spots, goal = pretrain.tensors(*group, generator, pad)
     with torch.autocast("cpu", torch.bfloat16):
         words = model.model.language_model.embed_tokens(ids)
         places = torch.arange(ids.shape[1]).expand(3, *ids.shape)
-        hidden = body(inputs_embeds=words, position_ids=places, use_cache=False)
+        hidden = model.model.language_model(inputs_embeds=words, position_ids=places, use_cache=False)
         logits = model.lm_head(hidden.last_hidden_state.flatten(0, 1)[spots])
     return functional.cross_entropy(logits.float(), goal)
 
 
-def optimisers(model: Qwen2VLForConditionalGeneration, rate: float) -> list[torch.optim.Optimizer]:
+def optimisers(model: Qwen2VLForConditionalGeneration, lessons: Lessons, rate: float) -> list[torch.optim.Optimizer]:  # fmt: skip
     """Muon for matrices, gentler on those that come from Sprout; AdamW for the rest."""
-    eyes, language, others = [], [], []
+    eyes, language, others = [], [], list(lessons.parameters())
     for name, parameter in model.named_parameters():
         if parameter.ndim != 2 or "embed" in name or "lm_head" in name:
             others.append(parameter)
         else:
             (eyes if "visual" in name else language).append(parameter)
     muon = torch.optim.Muon(
-        [{"params": eyes, "lr": 0.02 * rate}, {"params": language, "lr": 0.008 * rate}], weight_decay=0.03, momentum=0.95
-    )  # fmt: skip
-    return [muon, torch.optim.AdamW(others, lr=1.5e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0)]
+        [{"params": eyes, "lr": EYES_RATE * rate}, {"params": language, "lr": LANGUAGE_RATE * rate}],
+        weight_decay=0.03,
+        momentum=0.95,
+    )
+    return [muon, torch.optim.AdamW(others, lr=1e-3 * rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def train(model: Qwen2VLForConditionalGeneration, folder: Path, plan: Plan, compiled: bool = True) -> None:
+def shares(done: float, first: float, step: int) -> tuple[float, float]:
+    """The shares of the eyes' and of the language's peak rates, `done` (0 to 1) of the whole time having passed.
+
+    `first` is the share of the first lessons, in which the language does not move; afterwards it warms up.
+    """
+    fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+    warm = min(1.0, (done - first) / WARM) if done > first else 0.0
+    return min(1.0, (step + 1) / 80) * fall, warm * fall
+
+
+def train(model: Qwen2VLForConditionalGeneration, folder: Path, plan: Plan) -> None:
     """Trains for the planned time; a checkpoint every five minutes in `folder`, which holds the tokenizer."""
     torch.manual_seed(plan.seed)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     marks = {False: tokenizer.token_to_id(IMAGE), True: tokenizer.token_to_id(VIDEO)}
-    body = torch.compile(model.model.language_model, dynamic=True) if compiled else model.model.language_model
-    eyes = torch.compile(see, dynamic=True) if compiled else see
-    pools = optimisers(model, plan.rate)
-    groups = [group for pool in pools for group in pool.param_groups]
-    peaks = [group["lr"] for group in groups]
+    lessons = Lessons(model.config.vision_config.embed_dim)
+    pools = optimisers(model, lessons, plan.rate)
+    (eyes, language), (others,) = (pool.param_groups for pool in pools)
+    peaks = {id(group): group["lr"] for group in (eyes, language, others)}
     generator = torch.Generator().manual_seed(plan.seed)
     texts = text_batches(tokenizer, plan.seed)
     pad = tokenizer.token_to_id(tok.END)
+    whole = plan.first + plan.seconds
     model.train()
     begun = saved = time.monotonic()
-    shown: dict[str, list[float]] = {"pictures": [], "texts": []}
+    shown: dict[str, list[float]] = {name: [] for name in ("talks", *LESSONS, "texts")}
     for step, batch in enumerate(batches(folder, plan)):
-        done = (time.monotonic() - begun) / plan.seconds
-        if done >= 1:
+        passed = time.monotonic() - begun
+        if passed >= whole:
             break
-        share = min(1.0, (step + 1) / 80) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        for group, peak in zip(groups, peaks, strict=True):
-            group["lr"] = peak * share
-        loss = picture_loss(model, body, eyes, batch, marks)
-        loss.backward()
-        shown["pictures"].append(loss.item())
-        if step % TEXT_EVERY == TEXT_EVERY - 1:
-            loss = text_loss(model, body, next(texts), generator, pad)
+        seeing, speaking = shares(passed / whole, plan.first / whole, step)
+        eyes["lr"], language["lr"] = peaks[id(eyes)] * seeing, peaks[id(language)] * speaking
+        others["lr"] = peaks[id(others)] * seeing
+        talk = passed >= plan.first
+        if not talk and batch.clip:
+            continue
+        told, plain = picture_loss(model, lessons, batch, marks, talk)
+        (told + (LESSONS_WEIGHT if talk else 1.0) * sum(plain, torch.zeros(()))).backward()
+        shown["talks"].append(told.item())
+        for name, each in zip(LESSONS, plain, strict=False):
+            shown[name].append(each.item())
+        if talk and step % TEXT_EVERY == TEXT_EVERY - 1:
+            loss = text_loss(model, next(texts), generator, pad)
             loss.backward()
             shown["texts"].append(loss.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -419,7 +407,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder of Sprout")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new model")
-    parser.add_argument("--minutes", type=float, default=75)
+    parser.add_argument("--minutes", type=float, default=60, help="of talks")
+    parser.add_argument(
+        "--first", type=float, default=12, help="minutes of first lessons for the eyes before"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument(
@@ -427,7 +418,6 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=float, default=1.0, help="share of the usual learning rates")
     parser.add_argument("--seed", type=int, default=2031)
-    parser.add_argument("--eager", action="store_true", help="without torch.compile")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
@@ -436,7 +426,8 @@ def main() -> None:
     if given.resume:
         model.load_state_dict(torch.load(given.out / "whole.pt", weights_only=True))
     print(f"{model.num_parameters():,} parameters", flush=True)
-    train(model, given.out, Plan(given.minutes * 60, given.small, given.rate, given.seed), not given.eager)
+    plan = Plan(given.minutes * 60, given.first * 60, given.small, given.rate, given.seed)
+    train(model, given.out, plan)
     save(model, given.out)
     (given.out / "whole.pt").unlink()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from PIL import Image
+
 from tests.sprout.asking import DATA, sprout_scripts
 from trainer.config import RunConfig
 from trainer.dataset.load import load_rows
@@ -27,7 +29,9 @@ def _read(name: str) -> list[dict[str, Any]]:
 
 
 def test_every_dataset_loads_without_a_problem() -> None:
-    for name, least in (("identity", 90), ("ner_demo", 400), ("chat_demo", 60), ("guard", 60)):
+    for name, least in (
+        ("identity", 90), ("ner_demo", 400), ("chat_demo", 60), ("guide_demo", 60), ("guard", 60), ("guide_demo_eval", 40),
+    ):  # fmt: skip
         rows = _rows(name)
         assert len(rows.train) >= least
         assert rows.problems == []
@@ -65,3 +69,32 @@ def test_chat_demo_has_turns_and_system_prompts() -> None:
         turns = [message["role"] for message in chat if message["role"] != "system"]
         assert turns == ["user", "assistant"] * (len(turns) // 2)
         assert len(turns) >= 4
+
+
+def test_guide_demo_is_what_its_script_writes() -> None:
+    with sprout_scripts("guide_demo") as (guide,):
+        for number, (name, (each, plain, folder)) in enumerate(guide.SPLITS.items()):
+            made = guide.make(guide.SEED + number, each, plain, folder)
+            assert [row for row, _ in made] == _read(f"{name}.json")
+            for row, picture in made:
+                with Image.open(DATA / row["images"][0]) as found:
+                    assert found.size == picture.size
+
+
+def test_guide_demo_and_its_evaluation_share_no_drawing() -> None:
+    seen = {path.read_bytes() for path in (DATA / "guide_demo").glob("*.png")}
+    unseen = {path.read_bytes() for path in (DATA / "guide_demo" / "eval").glob("*.png")}
+    assert len(seen) == len(_read("guide_demo.json"))
+    assert len(unseen) == len(_read("guide_demo_eval.json"))
+    assert not seen & unseen
+
+
+def test_guide_demo_has_a_system_prompt_and_a_mark_for_each_picture() -> None:
+    rows = _read("guide_demo.json")
+    assert 60 <= len(rows) <= 150
+    told = [row for row in rows if row["messages"][-1]["content"].startswith(("Welcome", "各位来宾"))]
+    assert len(told) >= 0.6 * len(rows)
+    assert all(row["messages"][0]["role"] == "system" for row in told)
+    for row in rows:
+        marks = sum(message["content"].count("<image>") for message in row["messages"])
+        assert marks == len(row["images"]) == 1

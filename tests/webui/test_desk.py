@@ -214,3 +214,10 @@ def test_the_preview_of_many_rows_counts_on_in_the_background(desk: Desk, worksp
     while (counted := desk.counts(values).result).progress is not None:
         pass
     assert not counted.totals.sampled and counted.totals.rows == 2400
+
+
+@pytest.mark.parametrize("model", [None, "", form.CUSTOM, "Sprout"])
+@pytest.mark.parametrize("path", [None, "", " "])
+def test_what_is_not_named_yet_is_no_model_that_sees(desk: Desk, model: str | None, path: str | None) -> None:
+    """The box for a model of one's own sends None until it is drawn for the first time."""
+    assert desk.sees(model, path, "huggingface") is False

@@ -35,7 +35,7 @@ class Elements(HTMLParser):
         facts = dict(attributes)
         if "data-act" in facts:
             self.buttons[str(facts["data-act"])] = facts
-        if tag not in ("br", "input"):
+        if tag not in ("br", "input", "img"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -105,6 +105,23 @@ def test_time_goes_on_between_steps_and_stands_still_at_the_end() -> None:
     )
     done = scene("stopped", told(Story(), [started(), last, *ENDINGS["stopped"]]))
     assert "1:02 elapsed" in head(done, "en", last.at + 500)
+
+
+def test_a_rows_question_stands_beside_its_pictures_and_nothing_is_run() -> None:
+    events = [
+        Sample(
+            step=at,
+            prompt="row:3",
+            answer=f"{at} {EVIL}",
+            question=f"What? {EVIL}",
+            media=("a.jpg", "b.jpg", "c.jpg"),
+        )
+        for at in (0, 20)
+    ]
+    html = body(scene("running", story(*events), pictures={"a.jpg": b"one", "c.jpg": b"two"}), "en")
+    names = Elements(html).names
+    assert names.count("img") == 2 and "script" not in names
+    assert "data:image/jpeg;base64,b25l" in html and '<span class="tb-row">row:3</span> What?' in html
 
 
 def test_an_empty_panel_says_what_to_do() -> None:

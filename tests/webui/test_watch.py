@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.jobs.fake import FakeRun, config, mistake, until, wait
 from trainer.jobs.jobs import Jobs
-from webui.watch import Look, View, act, log_html, look, show
+from webui.watch import Look, View, act, log_html, look, pictures, show
 
 
 def see(jobs: Jobs, view: View, lang: str = "en") -> Look:
@@ -130,3 +130,24 @@ def test_the_log_shows_its_end_escaped(tmp_path: Path) -> None:
     assert "line 4999 &lt;b&gt;" in html and "line 4000" not in html and len(html) < 10_000
     path.write_bytes(b"\xff\xfe half a character \xe4\xbd")
     assert "half a character" in log_html(path, "en")
+
+
+def test_pictures_come_from_the_runs_own_folder_only(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "row-1-1.jpg").write_bytes(b"small")
+    (folder / "large.jpg").write_bytes(b"0" * 1_000_000)
+    (folder / "config.yaml").write_bytes(b"text")
+    names = [
+        "../secret.jpg",
+        "link.jpg",
+        str(tmp_path / "secret.jpg"),
+        "row-1-1.jpg",
+        "large.jpg",
+        "config.yaml",
+        "no.jpg",
+        "",
+    ]
+    assert pictures(folder, names) == {"row-1-1.jpg": b"small"}

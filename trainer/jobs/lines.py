@@ -49,7 +49,8 @@ def line(event: Event) -> str:
             parts = ", ".join(f"{name} {loss:.4f}" for name, loss in event.parts.items())
             return f"step {event.step}  evaluation loss {event.loss:.4f}" + (f"  ({parts})" if parts else "")
         case Sample():
-            return f"step {event.step}  {event.prompt!r} -> {' '.join(event.answer.split())!r}"
+            asked = event.question or event.prompt
+            return f"step {event.step}  {asked!r} -> {' '.join(event.answer.split())!r}"
         case Saved():
             return f"step {event.step}  saved {event.path}"
         case Note():

@@ -27,6 +27,7 @@ from trainer.model.load import Precision, choose_precision, load_processor, load
 from trainer.model.memory import device_name
 from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
+from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
@@ -250,7 +251,7 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, *self._samplers(model, voice.renderer, tokenizer)]
+        callbacks = [reporter, *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
@@ -279,15 +280,17 @@ class _Run:
             self._tell("stream_one_reader")
         return Flow(rows, capacity)
 
-    def _samplers(self, model: Any, renderer: Renderer, tokenizer: Any) -> list[Sampler]:
-        train, generate = self.config.train, self.config.generate
-        if not train.learn_prompts:
+    def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
+        config, generate = self.config, self.config.generate
+        asking = Asking(voice.renderer, config.data, config.model.hub, self.folder.path, self.emit)
+        questions = asking.questions(config.train.learn_prompts, generate.system)
+        if not questions:
             return []
-        decode = partial(tokenizer.decode, skip_special_tokens=True)
+        decode = partial(voice.tokenizer.decode, skip_special_tokens=True)
         return [
             Sampler(
-                self.emit, self.stop, model, renderer, decode, train.learn_prompts, generate.system, train.learn_steps,
-                generate.max_new_tokens,
+                self.emit, self.stop, model, voice.renderer, decode, questions, config.train.learn_steps,
+                generate.max_new_tokens, eyes,
             )
         ]  # fmt: skip
 

@@ -90,7 +90,7 @@ class ChatTab:
         self._dropped = gr.File(visible=False, file_count="multiple")
         with gr.Row(elem_id="chat-write"):
             self.message = gr.Textbox(
-                label=say("chat.message.label"), placeholder=say("chat.message.placeholder"), elem_id="say-chat-message",
+                "", label=say("chat.message.label"), placeholder=say("chat.message.placeholder"), elem_id="say-chat-message",
                 lines=1, max_lines=8, show_label=False, container=False, interactive=True, scale=8, autofocus=False,
             )  # fmt: skip
             self._send = gr.Button(
@@ -143,8 +143,8 @@ class ChatTab:
             js="(_, ...given) => [window.tuneboardTray.taken(), ...given]", **QUIET,
         )  # fmt: skip
         self.pictures.click(self._press, kept, [self.tray, self.pictures], **QUIET)
-        self.whom.focus(self._choices, [self._language], [self.whom], **QUIET)
-        self.whom.input(self._suit, [self.whom, self.mode], [self.mode], **QUIET)
+        self.whom.focus(self._choices, [self._language], [self.whom], trigger_mode="always_last", **QUIET)
+        self.whom.input(self._suit, [self.whom, self.mode], [self.mode], trigger_mode="always_last", **QUIET)
         gr.on([self.message.submit, self._send.click], self._ask, [self.message, *asked], answered, **QUIET)
         self.columns.retry(self._retry, asked, answered, **QUIET)
         self.columns.stop(self._stop, None, None, **QUIET)

@@ -54,7 +54,7 @@ def build(hub: str) -> Top:
             info=known["model_name_or_path"].help, elem_id="o-model_name_or_path", interactive=True,
         )  # fmt: skip
         path = gr.Textbox(
-            label=say("page.model_path.label"), info=say("page.model_path.help"), placeholder="models/sprout",
+            "", label=say("page.model_path.label"), info=say("page.model_path.help"), placeholder="models/sprout",
             elem_id="say-page-model_path", visible=False, max_lines=1, interactive=True,
         )  # fmt: skip
         method = controls.make(known["finetuning_type"])

@@ -25,6 +25,9 @@ SEEN = (
 )  # fmt: skip
 # Events that nobody pressed a button for show no progress: Gradio would walk the whole page for it at each of them.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
+# by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
+FOLLOWING: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,13 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
             gr.Row(elem_classes="fields"),
         ):
             made["extra"] = gr.Textbox(
-                label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
+                "", label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
                 lines=2, elem_id="say-train-extra", interactive=True,
             )  # fmt: skip
     _actions(html, buttons)
     html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
     with gr.Row(visible=False):
-        yaml, token, insist, number = gr.Textbox(), gr.Textbox(), gr.Textbox(), gr.Number(0)
+        yaml, token, insist, number = gr.Textbox(""), gr.Textbox(""), gr.Textbox(""), gr.Number(0)
     return made, Parts(
         **html, preset=goal, yaml=yaml, token=token, insist=insist, page=number, buttons=buttons
     )
@@ -177,33 +180,25 @@ class _Wiring:
         top, parts = self.top, self.parts
         assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
         every_change = [field.change for field in [*self.fields, parts.preset]]
-        gr.on([*every_change, top.language.change, self.proposals.change], self._assess, self.common,
-              assessed, trigger_mode="always_last", **QUIET)  # fmt: skip
-        page.load(self._assess, self.common, assessed,
-                  js="(lang, ...given) => [window.tuneboard.language(), ...given]", **QUIET)  # fmt: skip
+        gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
+              assessed, js="(lang, ...given) => [window.tuneboard.language(), ...given]", **FOLLOWING)  # fmt: skip
         page.load(
             None,
             [self.by_name["output_dir"]],
             [self.by_name["output_dir"]],
             js="(name) => name || window.tuneboard.runName()",
         )
-        for event in (top.language.change, *(self.by_name[name].change for name in SEEN)):
-            event(
-                self._turn_again,
-                [parts.page, *self.common],
-                [parts.preview, parts.counts],
-                trigger_mode="always_last",
-                **QUIET,
-            )
+        gr.on([top.language.change, *(self.by_name[name].change for name in SEEN)], self._turn_again,
+              [parts.page, *self.common], [parts.preview, parts.counts], **FOLLOWING)  # fmt: skip
         menus = [top.model, top.method, self.by_name["dataset_dir"]]
         looked_at = [self.by_name["dataset"].focus, self.by_name["eval_dataset"].focus, top.checkpoints.focus]
         changed = [each.change for each in menus]
-        gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **QUIET)
-        for menu in (top.model, top.method, parts.preset):
-            menu.input(self._propose, self.common, [*self.fields, self.proposals, parts.said], **QUIET)
+        gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **FOLLOWING)
+        gr.on([top.model.input, top.method.input, parts.preset.input], self._propose, self.common,
+              [*self.fields, self.proposals, parts.said], **FOLLOWING)  # fmt: skip
         top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
         gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
-              [top.model, top.path, top.hub], parts.pictures, **QUIET)  # fmt: skip
+              [top.model, top.path, top.hub], parts.pictures, **FOLLOWING)  # fmt: skip
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
         top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
         # What was said about a press that is over would stay in the old language.
@@ -294,7 +289,8 @@ class _Wiring:
 
     def _turn_again(self, page: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> Any:
         """An open preview follows what it shows; mistakes wait until they are asked about."""
-        return self._show(int(page or 0), lang, form.named(given))[2:4] if page else [gr.skip(), gr.skip()]
+        shown = page if isinstance(page, int) else 0
+        return self._show(shown, lang, form.named(given))[2:4] if shown else [gr.skip(), gr.skip()]
 
     def _recount(self, page: Any, lang: str, preset: str, proposals: form.Values, *given: Any) -> Any:
         """How far the counting is, as long as the preview is open."""
@@ -319,7 +315,9 @@ class _Wiring:
         text, problems, _ = self.desk.save(form.named(given))
         return [problems, marks.problems(problems, lang), text or ""]
 
-    def _load(self, path: str, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
+    def _load(self, path: str | None, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
+        if path is None:
+            return [gr.skip() for _ in range(4 + len(self.fields))]
         config, problems, _ = self.desk.load(Path(path))
         told = [problems, marks.problems(problems, lang)]
         if config is None:
