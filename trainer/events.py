@@ -184,7 +184,9 @@ def decode(line: str) -> Event:
         raise ValueError(f"not an event: {line[:80]}")
     known = {each.name for each in fields(kind)}
     # Of several values events hold tuples.
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
+    }
     return kind(**{name: value for name, value in given.items() if name in known})
 
 

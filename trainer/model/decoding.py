@@ -46,15 +46,16 @@ class GrowingLayer(DynamicLayer):
         self._keys[:, :, self._length : end] = key_states
         self._values[:, :, self._length : end] = value_states
         self._length = end
-        self._show()
-        return self.keys, self.values
+        return self._show()
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         self._keys, self._values = self._keys[indices], self._values[indices]
         self._show()
 
-    def _show(self) -> None:
-        self.keys, self.values = self._keys[:, :, : self._length], self._values[:, :, : self._length]
+    def _show(self) -> tuple[torch.Tensor, torch.Tensor]:
+        shown = self._keys[:, :, : self._length], self._values[:, :, : self._length]
+        self.keys, self.values = shown
+        return shown
 
 
 def _room(states: torch.Tensor, spare: int) -> torch.Tensor:

@@ -84,12 +84,14 @@ class Asking:
             return Question(prompt, asked, self._ids(asked, system))
         row = rows.get(number)
         if not isinstance(row, Row):
-            return self._leave_out(number, row.text if row else "")
+            self._leave_out(number, row.text if row else "")
+            return None
         asked = _asked(row.conversation, own)
         try:
             ids = self._ids(asked, row.conversation.system or system)
         except UserError as refused:
-            return self._leave_out(number, refused.text)
+            self._leave_out(number, refused.text)
+            return None
         return Question(prompt, asked, ids, self._shown(number, asked))
 
     def _ids(self, asked: Message, system: str) -> tuple[int, ...]:

@@ -84,7 +84,8 @@ def answer_seeing(
         max_new_tokens=limit, do_sample=False, num_beams=1, use_cache=True, eos_token_id=list(stop_ids) or None,
         pad_token_id=min(stop_ids, default=0),
     )  # fmt: skip
-    found = model.generate(
+    # transformers' stubs take a mixin's method for a tensor.
+    found = model.generate(  # type: ignore[operator]
         input_ids=given, attention_mask=torch.ones_like(given), generation_config=wanted,
         stopping_criteria=StoppingCriteriaList([_Stopping(stop)]),
         **{name: _placed(value, model) for name, value in own.items()},
