@@ -38,12 +38,14 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
                 training = train.build(page, workspace, bar)
                 panel = training.panel
                 panel.attach(loaded)
-            with gr.Tab(say("page.tab.evaluate"), id="evaluate", elem_id="say-page-tab-evaluate"):
+            with gr.Tab(
+                say("page.tab.evaluate"), id="evaluate", elem_id="say-page-tab-evaluate"
+            ) as evaluating:
                 judging = EvaluateTab(workspace, bar)
-                judging.attach(loaded)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
         gr.HTML(top.foot(), elem_id="foot")
+        judging.attach(loaded, evaluating.select)
         talk.attach(loaded, talking.select)
         drawer = RunsDrawer(workspace.jobs, bar)
         drawer.open_in({"train": panel, "eval": judging.panel}, tabs)

@@ -49,7 +49,8 @@ class Judged:
     """What is known of an evaluation now. `sides` holds the means of each side, `main` the name of the score that decides.
 
     `over` says that the last row is answered. `losses` and `perplexities` are by side. `table` is what the report says of
-    labels or of fields. `forgot` is the verdict over the guard set, `guard` the run that found it.
+    labels or of fields. `forgot` is the verdict over the guard set, `guard` the run that found it. `judge` is the
+    verdict of the judge.
     """
 
     done: int
@@ -65,6 +66,7 @@ class Judged:
     bins: tuple[Bin, ...] = ()
     forgot: Verdict | None = None
     guard: str = ""
+    judge: Verdict | None = None
 
 
 def score_name(name: str, lang: str) -> str:
@@ -109,7 +111,7 @@ def cards_html(judged: Judged, lang: str) -> str:
     if not any(judged.sides.values()) and not judged.notes:
         return f'<section class="tb-judged tb-waits"><p class="tb-hint">{_say("waits", lang)}</p></section>'
     return (
-        f'<section class="tb-judged" data-over="{"yes" if judged.over else "no"}">{_verdict(judged, lang)}'
+        f'<section class="tb-judged" data-over="{"yes" if judged.over else "no"}">{_verdict(judged, lang)}{_judge(judged, lang)}'
         f'<div class="tb-cards">{"".join(_card(judged, side, lang) for side in SIDES if side in judged.sides)}'
         f"{_difference(judged, lang)}</div>{_forgot(judged, lang)}{lengths_html(judged, lang)}{_scores(judged, lang)}"
         f"{table_html(judged.table, lang)}{_notes(judged.notes, lang)}</section>"
@@ -131,6 +133,11 @@ def _verdict(judged: Judged, lang: str) -> str:
         f'<p class="tb-verdict tb-{kind}" role="status"><b>{_say(f"short.{kind}", lang)}</b> '
         f"<span>{escape(sentence(judged.verdict, lang))}</span></p>"
     )
+
+
+def _judge(judged: Judged, lang: str) -> str:
+    said = sentence(judged.judge, lang) if judged.judge else ""
+    return f'<p class="tb-hint tb-judge">{escape(said)}</p>' if said else ""
 
 
 def _card(judged: Judged, side: Side, lang: str) -> str:

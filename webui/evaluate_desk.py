@@ -23,6 +23,7 @@ from webui.partner import TOP, Partner, Top, choices, partner, value_of
 HELD, NAMED = "held", "named"
 ROWS = (HELD, NAMED)
 # Settings below the fold. Their values on the page begin with what the options propose.
+JUDGE = "judge"
 ADVANCED = (
     "max_samples", "per_device_eval_batch_size", "max_new_tokens", "temperature", "top_p", "seed", "cutoff_len",
     *(name for name, info in options().items()

@@ -16,8 +16,9 @@ from webui.panel import Scene
 
 # The dataset that ships for seeing what was forgotten.
 GUARD = "guard"
-# Sentences about base against tuned begin so.
-SAID = "evaluated_"
+# Sentences about base against tuned begin so: those of the scores, and those of the judge.
+SCORES, JUDGE = "evaluated_", "judged_"
+SAID = (SCORES, JUDGE)
 
 
 class Judge:
@@ -53,6 +54,7 @@ class Judge:
             int(report.get("rows", done)), int(report.get("of", total)), _is_over(scene), str(report.get("main", "")),
             _sides(report.get("sides") or means), verdict_of(report), report.get("loss"),
             report.get("perplexity"), report.get("table"), _together(notes, notes_of(report)), bins, forgot, guard,
+            verdict_of(report, "judge", JUDGE),
         )  # fmt: skip
 
     def _forgot(self, scene: Scene) -> tuple[Verdict | None, str]:
@@ -98,15 +100,15 @@ def _sides(sides: Mapping[Any, Mapping[str, float | None]]) -> dict[str, Mapping
     return {side: sides[side] for side in SIDES if sides.get(side)}
 
 
-def verdict_of(report: Mapping[str, Any]) -> Verdict | None:
-    """The verdict in a report; one that another version wrote otherwise is none."""
-    found = report.get("verdict")
+def verdict_of(report: Mapping[str, Any], name: str = "verdict", begins: str = SCORES) -> Verdict | None:
+    """The verdict in a report, or that of the judge; one that another version wrote otherwise is none."""
+    found = report.get(name)
     if not isinstance(found, Mapping):
         return None
-    told = next((note.code for note in notes_of(report) if note.code.startswith(SAID)), "")
+    told = next((note.code for note in notes_of(report) if note.code.startswith(begins)), "")
     try:
         found_out = "better" if float(found["difference"]) > 0 else "worse"
-        code = told or SAID + (found_out if found["shown"] else "no_difference")
+        code = told or begins + (found_out if found["shown"] else "no_difference")
         return Verdict(
             str(found["score"]), int(found["better"]), int(found["equal"]), int(found["worse"]),
             float(found["difference"]), float(found["low"]), float(found["high"]), bool(found["shown"]), code,

@@ -10,7 +10,7 @@ from trainer.jobs.results import REPORT_WORDS, ReportText
 from trainer.jobs.workspace import Workspace
 from webui import evaluate_head
 from webui.evaluate_cards import number, score_name, sentence
-from webui.evaluate_judge import SAID, notes_of, verdict_of
+from webui.evaluate_judge import JUDGE, SAID, notes_of, verdict_of
 from webui.i18n import say
 from webui.panel import spoken
 
@@ -22,7 +22,7 @@ def report_text(workspace: Workspace, job: Job, lang: str) -> ReportText:
     """Everything that the report of an evaluation says beside its rows."""
     found = workspace.results.report(job.id) or {}
     counts = workspace.results.counts(job.id)
-    verdict = verdict_of(found)
+    verdicts = [verdict_of(found), verdict_of(found, "judge", JUDGE)]
     checkpoints = [Path(each).name for each in job.config.model.adapter_name_or_path]
     facts = [
         (_say("model", lang), job.config.model.model_name_or_path),
@@ -36,7 +36,7 @@ def report_text(workspace: Workspace, job: Job, lang: str) -> ReportText:
     return ReportText(
         lang=_TAGS.get(lang, lang),
         words={key: say(f"evaluate.report.{key}", lang) for key in REPORT_WORDS},
-        sentence=sentence(verdict, lang) if verdict else "",
+        sentence=" ".join(sentence(each, lang) for each in verdicts if each),
         notes=[f"{each.text} {each.hint}".strip() for each in notes],
         scores={name: score_name(name, lang) for name in counts.scores},
         number=number,

@@ -17,7 +17,7 @@ from trainer.errors import Values, sentences
 
 LOCALES = Path(__file__).parent / "locales"
 # The values that may be phrases. All others are names and numbers of the person's own.
-FIELDS = ("reason", "reasons", "way", "found", "allowed", "what")
+FIELDS = ("reason", "reasons", "way", "found", "allowed", "what", "side", "score")
 # Several reasons follow one another, each a sentence on a row: "questions, row 3: ...", "questions (a.csv), row 3: ..."
 _BETWEEN = re.compile(r"(?<=\.) (?=\S+(?: \([^()]*\))?, row \d+: )")
 _PLACE = re.compile(r"\{(\w+)(?:!r)?\}")
@@ -42,7 +42,11 @@ def _one(text: str, lang: str) -> str:
         return words[text]
     for pattern, own in patterns:
         if found := pattern.fullmatch(text):
-            values = {name: _one(value, lang) for name, value in found.groupdict().items()}
+            # A column may be called "accuracy": what is a name stays one.
+            values = {
+                name: _one(value, lang) if name in FIELDS else value
+                for name, value in found.groupdict().items()
+            }
             return _filled(own, values)
     return text
 

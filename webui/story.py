@@ -30,7 +30,7 @@ _MOST_ANSWERS = 24
 _MOST_NOTES = 200
 # Notes with such codes say what is going on now; they are passed over once it is done.
 _PHASE = "phase_"
-_PHASES = ("evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring")
+_PHASES = ("evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring", "judge_asking")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, evaluate_said
 from webui.evaluate_browse import act, of_run, show
-from webui.evaluate_desk import ADVANCED, NAMED, ROWS, EvaluateDesk, Wanted
+from webui.evaluate_desk import ADVANCED, JUDGE, NAMED, ROWS, EvaluateDesk, Wanted
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
@@ -87,12 +87,13 @@ class EvaluateTab:
                     False, label=say("evaluate.guard.label"), info=say("evaluate.guard.help"),
                     elem_id="say-evaluate-guard", interactive=True,
                 )  # fmt: skip
+                judge = controls.make(options()[JUDGE], visible=self._workspace.has_judge)
         with (
             gr.Column(elem_classes="folds"),
             gr.Accordion(say("evaluate.advanced"), open=False, elem_id="say-evaluate-advanced"),
             gr.Row(elem_classes="fields"),
         ):
-            self.advanced = [_control(name) for name in ADVANCED]
+            self.advanced = [judge if name == JUDGE else _control(name) for name in ADVANCED]
         with gr.Column(elem_id="evaluate-actions"):
             with gr.Row(elem_classes="line"):
                 self.start = gr.Button(
@@ -139,8 +140,10 @@ class EvaluateTab:
     def _menus(self) -> list[Any]:
         return [self.whom, self.ask, self.datasets]
 
-    def attach(self, loaded: Callable[..., Any]) -> None:
-        """Fills the tab when the page is loaded."""
+    def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
+        """Fills the tab when the page is loaded, and its rows whenever it is opened."""
+        seen = [self.held, self.panel.view, self._language, self.search]
+        shown(self._follow, seen, [self.rows, self.search], **QUIET)
         self.panel.attach(loaded)
         loaded(self._open_up, [self._language], self._menus, **QUIET)
 
