@@ -407,7 +407,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder of Sprout")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new model")
-    parser.add_argument("--minutes", type=float, default=60, help="of talks")
+    parser.add_argument("--minutes", type=float, default=70, help="of talks")
     parser.add_argument(
         "--first", type=float, default=12, help="minutes of first lessons for the eyes before"
     )
