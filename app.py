@@ -21,7 +21,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     trust, limits = address.trust_remote_code, address.limits
-    workspace = Workspace(address.workspace, trust_remote_code=trust, limits=limits)
+    workspace = Workspace(address.workspace, trust_remote_code=trust, limits=limits, judge=address.judge)
     launch.warm_up_after(lambda: is_served(address.url), f"TuneBoard is at {address.url}")
     try:
         webui.launch(workspace, address.host, address.port, address.auth, launch.default_hub())

@@ -20,6 +20,7 @@ USAGE = """TuneBoard: fine-tune language models.
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
 python -m trainer eval FILE.yaml [name=value ...] [--json]   answers the rows of eval_dataset, base beside tuned, and scores them
+                       [--judge-url URL --judge-model M]   another model says, too, which answer is better (key: TUNEBOARD_JUDGE_KEY)
 python -m trainer chat --model_name_or_path M [--adapter_name_or_path A] [--compare] [--prompt TEXT]... [--json]
                        [--image FILE]... [--video FILE]...   shown with each prompt, or with the first question
 python -m trainer data list [--json]                   the datasets of the data folder (--dataset_dir DIR: of another one)

@@ -394,6 +394,10 @@ class EvaluateOptions:
         "auto", "Which scores suit the answers; auto recognises it from the references.", label="Answers are",
         panel="predict",
     )  # fmt: skip
+    judge: bool = option(
+        False, "Another model, named at the start of the program, also says which answer is better.",
+        label="Ask the judge", panel="predict",
+    )  # fmt: skip
 
 
 SECTIONS: dict[str, type[Any]] = {

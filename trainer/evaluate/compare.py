@@ -77,25 +77,25 @@ def _interval(differences: Numbers, seed: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def sentence(found: Verdict) -> Note:
-    """The verdict as a sentence.
+def sentence(found: Verdict, by: str = "evaluated") -> Note:
+    """The verdict as a sentence; its code begins with `by`: "evaluated" for scores, "judged" for what a judge says.
 
     `score` among the values is the score's title or, where it has none, its name; a page may say either in its language.
     """
     counts = {"better": found.better, "equal": found.equal, "worse": found.worse, "rows": found.rows}
     title = TITLES.get(found.score, found.score)
     numbers = {name: _plain(getattr(found, name)) for name in ("difference", "low", "high")}
-    return Note(code=_code(found), values={**counts, "score": title, **numbers})
+    return Note(code=f"{by}_{_code(found)}", values={**counts, "score": title, **numbers})
 
 
 def _code(found: Verdict) -> str:
     if not found.rows:
-        return "evaluated_nothing"
+        return "nothing"
     if found.rows < ENOUGH_ROWS:
-        return "evaluated_few"
+        return "few"
     if not found.shown:
-        return "evaluated_no_difference"
-    return "evaluated_better" if found.difference > 0 else "evaluated_worse"
+        return "no_difference"
+    return "better" if found.difference > 0 else "worse"
 
 
 def _plain(number: float) -> float:

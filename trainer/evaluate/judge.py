@@ -82,6 +82,7 @@ class Judged:
 def judge(cases: Iterable[Case], by: Judge, post: Post | None = None) -> Judged:
     """Has every case judged twice, a few at a time; `post` is how (over the network unless given).
 
+    The same answer twice is equal, and nobody is asked.
     Raises UserError when the address cannot be reached, refuses, or answers something else than a chat completion.
     """
     send = post or _post
@@ -96,6 +97,8 @@ def judge(cases: Iterable[Case], by: Judge, post: Post | None = None) -> Judged:
 
 
 def _judge_both_ways(case: Case, by: Judge, post: Post) -> tuple[Choice | None, bool]:
+    if case.tuned == case.base:
+        return "equal", False
     first = _ask(case, case.tuned, case.base, by, post)
     second = _ask(case, case.base, case.tuned, by, post)
     if first is None or second is None:

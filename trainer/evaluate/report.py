@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.evaluate import compare, explain, scores
+from trainer.evaluate.compare import Verdict
 from trainer.evaluate.records import Record
 from trainer.evaluate.scores import Settled, Tally
 from trainer.events import Note
@@ -56,8 +57,12 @@ def build(
     total: int,
     stopped: bool,
     told: Sequence[Note],
+    judged: Verdict | None = None,
 ) -> tuple[dict[str, Any], list[Note]]:
-    """report.json, and the notes in it that were not told before: the verdict and why scores are low."""
+    """report.json, and the notes in it that were not told before: the verdict and why scores are low.
+
+    `judged` is the verdict of the judge, where one was asked.
+    """
     kind, main = tally.kind, scores.main(tally.kind)
     found = settled(tally, records, sides)
     means = {side: each.means for side, each in found.items()}
@@ -69,13 +74,15 @@ def build(
         said = compare.verdict(main, pairs[0], pairs[1])
         verdict = asdict(said)
         new.append(compare.sentence(said))
+    if judged is not None:
+        new.append(compare.sentence(judged, "judged"))
     if found:
         new += explain.notes(rows, kind, means)
     loss = {side: mean_loss(records, side) for side in sides}
     report = {
         "kind": kind, "rows": len(records), "of": total, "stopped": stopped, "main": main, "sides": means,
         "loss": loss, "perplexity": {side: perplexity(each) for side, each in loss.items()}, "verdict": verdict,
-        "table": _table(found), "notes": [_plain(note) for note in (*told, *new)],
+        "judge": asdict(judged) if judged else None, "table": _table(found), "notes": [_plain(note) for note in (*told, *new)],
     }  # fmt: skip
     return report, new
 

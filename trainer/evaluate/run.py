@@ -10,7 +10,9 @@ from trainer.config import RunConfig, require_task
 from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.load import REASONS_TOLD
 from trainer.errors import UserError
-from trainer.evaluate import records, report, scores, trained
+from trainer.evaluate import judging, records, report, scores, trained
+from trainer.evaluate.judge import Judge
+from trainer.evaluate.judging import Judging
 from trainer.evaluate.passes import Passes, Work, sides_of
 from trainer.evaluate.places import Places, places_of, require_there
 from trainer.evaluate.records import RowLog
@@ -26,14 +28,15 @@ Emit = Callable[[Event], None]
 Stop = Callable[[], bool]
 
 
-def run_eval(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
+def run_eval(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = None) -> Finished | Stopped:
     """Answers, measures and scores the rows that `config` names, in the folder `config.train.output_dir`.
 
     `emit` receives every event but the last, which is returned; `stop` is asked between phases and while answers are
-    written. Rows that the folder holds already are not answered again. Raises UserError for what a person can mend.
+    written. Rows that the folder holds already are not answered again. `judge` is asked when `config` wishes it.
+    Raises UserError for what a person can mend.
     """
     try:
-        return _Run(config, emit, stop).run()
+        return _Run(config, emit, stop, judge).run()
     except Exception as error:
         if isinstance(error, UserError) or not is_out_of_memory(error):
             raise
@@ -46,10 +49,11 @@ def run_eval(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
 class _Run:
     """The phases of one evaluation."""
 
-    def __init__(self, config: RunConfig, emit: Emit, stop: Stop) -> None:
+    def __init__(self, config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None) -> None:
         self.config = config
         self.emit = emit
         self.stop = stop
+        self.judge = judge
         self.folder = RunFolder(Path(config.train.output_dir))
         self.log = RowLog(self.folder.rows)
         self.begun = time.monotonic()
@@ -77,11 +81,11 @@ class _Run:
         except UserError:
             # What is done is worth something, whatever keeps the rest from being done.
             if any(self.log.read()):
-                self._finish(Work(sides_of(places.plan), stopped=True), len(chosen.rows))
+                self._finish(Work(sides_of(places.plan), stopped=True), len(chosen.rows), Judging())
             raise
         self._tell_work(work, len(chosen.rows), chosen.problems)
         self._tell_trained(places, chosen.rows)
-        return self._finish(work, len(chosen.rows))
+        return self._finish(work, len(chosen.rows), self._judged(work, chosen.rows))
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.begun, 3)
@@ -126,9 +130,23 @@ class _Run:
         for note in trained.notes(rows, places.checkpoints, self.config.data.dataset_dir):
             self._tell(note)
 
-    def _finish(self, work: Work, total: int) -> Finished | Stopped:
+    def _judged(self, work: Work, rows: Sequence[Row]) -> Judging:
+        if not self.config.evaluate.judge or work.stopped:
+            return Judging()
+        if self.judge is None:
+            self._warn("judge_none")
+            return Judging()
+        self._phase("judge_asking")
+        found = judging.judged(records.in_order(self.log), rows, self.judge, self.stop)
+        for note in found.notes:
+            self._tell(note)
+        return found
+
+    def _finish(self, work: Work, total: int, judged: Judging) -> Finished | Stopped:
         rows, compares = records.in_order(self.log), BASE in work.sides
-        found, new = report.build(self.tally, rows, work.sides, total, work.stopped, self.told)
+        found, new = report.build(
+            self.tally, rows, work.sides, total, work.stopped, self.told, judged.verdict
+        )
         for note in new:
             self.emit(note)
         records.write_report(self.folder, found)
@@ -136,7 +154,7 @@ class _Run:
             records.write_predictions(self.folder, rows, compares)
         records.write_results(self.folder, results_of(self.config.evaluate, found, work, len(rows)))
         path = str(self.folder.path)
-        if work.stopped:
+        if work.stopped or judged.stopped:
             return Stopped(step=len(rows), seconds=self._seconds(), path=path)
         self.folder.side.unlink(missing_ok=True)
         return Finished(step=len(rows), seconds=self._seconds(), path=path, eval_loss=found["loss"][TUNED])

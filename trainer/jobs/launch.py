@@ -9,12 +9,19 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from trainer.evaluate.judge import Judge
 
 LOOK_S = 0.1
 # Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
 _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
+# The only place of the judge's key: flags are seen by everybody on the machine, files are sent to others.
+JUDGE_KEY = "TUNEBOARD_JUDGE_KEY"
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
 
 
@@ -43,6 +50,19 @@ def default_hub() -> Literal["huggingface", "modelscope"]:
     return (
         "modelscope" if os.environ.get("USE_MODELSCOPE_HUB", "0").lower() in ("1", "true") else "huggingface"
     )
+
+
+def read_judge(url: str, model: str) -> Judge | None:
+    """The judge that --judge-url and --judge-model name; None without them. Raises UserError for one that is none."""
+    from trainer.evaluate.judge import Judge
+
+    if not url and not model:
+        return None
+    if not url or not model:
+        raise UserError("judge_half")
+    if not url.startswith(("http://", "https://")):
+        raise UserError("judge_address")
+    return Judge(url, model, os.environ.get(JUDGE_KEY, "").strip())
 
 
 def warm_up(*more: str) -> None:

@@ -11,9 +11,14 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.dataset.ingest.archive import Limits
 from trainer.errors import UserError
+from trainer.jobs import launch
+
+if TYPE_CHECKING:
+    from trainer.evaluate.judge import Judge
 
 PORT = 7860
 
@@ -28,6 +33,7 @@ class Address:
     auth: tuple[str, str] | None
     trust_remote_code: bool
     limits: Limits = Limits()
+    judge: Judge | None = None
 
     @property
     def url(self) -> str:
@@ -53,11 +59,13 @@ def read_address(words: Sequence[str]) -> Address:
         "--trust-remote-code", action="store_true", help="run Python code that comes with models"
     )
     _add_limits(parser)
+    _add_judge(parser)
     given = parser.parse_args(words)
     limits = Limits(int(given.max_upload_gb * (1 << 30)), given.max_media_files, given.max_megapixels)
     address = Address(
-        given.host, given.port, given.workspace, _login(given.auth), given.trust_remote_code, limits
-    )
+        given.host, given.port, given.workspace, _login(given.auth), given.trust_remote_code, limits,
+        launch.read_judge(given.judge_url, given.judge_model),
+    )  # fmt: skip
     if not address.auth and not is_loopback(address.host):
         raise UserError("host_needs_login", host=address.host, port=address.port)
     check_port(address.host, address.port)
@@ -89,6 +97,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-megapixels", type=number(least.megapixels), default=least.megapixels, metavar="N",
         help="size of an uploaded picture, at most and by default 50",
     )  # fmt: skip
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--judge-url", default="", metavar="URL",
+        help=f"OpenAI-compatible service that evaluations may ask, ending with /v1 (its key: {launch.JUDGE_KEY})",
+    )  # fmt: skip
+    parser.add_argument("--judge-model", default="", metavar="NAME", help="the model that it is asked for")
 
 
 def _login(text: str) -> tuple[str, str] | None:

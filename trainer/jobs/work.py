@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from trainer.config import RunConfig
 from trainer.errors import UserError, Values, problems_of
@@ -18,6 +19,9 @@ from trainer.events import Event, EventLog, Failed, Finished, Note, Started, Sto
 from trainer.jobs import launch
 from trainer.jobs.lines import line
 from trainer.paths import RunFolder
+
+if TYPE_CHECKING:
+    from trainer.evaluate.judge import Judge
 
 Emit = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -33,23 +37,28 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 logger = logging.getLogger("trainer.run")
 
 
-def run_stage(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
-    """The training stage that the config names, or an evaluation; their libraries are imported at the first call."""
+def run_stage(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = None) -> Finished | Stopped:
+    """The training stage that the config names, or an evaluation; their libraries are imported at the first call.
+
+    `judge` comes from the start of this process and stands in no file; a config may only wish that it is asked.
+    """
     launch.warm_up(*((launch.EVALUATION,) if config.task == "eval" else ()))
     if config.task == "eval":
         from trainer.evaluate.run import run_eval
 
-        return run_eval(config, emit, stop)
+        return run_eval(config, emit, stop, judge)
     from trainer.train.sft import run_sft
 
     stages: dict[str, Run] = {"sft": run_sft}
     ending = stages[config.method.stage](config, emit, stop)
     if config.evaluate.do_predict and isinstance(ending, Finished):
-        return _evaluate(config, ending, emit, stop)
+        return _evaluate(config, ending, emit, stop, judge)
     return ending
 
 
-def _evaluate(config: RunConfig, trained: Finished, emit: Emit, stop: Stop) -> Finished | Stopped:
+def _evaluate(
+    config: RunConfig, trained: Finished, emit: Emit, stop: Stop, judge: Judge | None
+) -> Finished | Stopped:
     """The evaluation that a file asks for after its training; it is the same run, in the same folder."""
     from trainer.evaluate.run import run_eval
 
@@ -57,7 +66,7 @@ def _evaluate(config: RunConfig, trained: Finished, emit: Emit, stop: Stop) -> F
         if not isinstance(event, Started):
             emit(event)
 
-    ending = run_eval(config.after_training(), tell, stop)
+    ending = run_eval(config.after_training(), tell, stop, judge)
     seconds = trained.seconds + ending.seconds
     if isinstance(ending, Finished):
         return replace(trained, seconds=seconds, eval_loss=trained.eval_loss or ending.eval_loss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from trainer.jobs.work import Run, run_stage
 
 if TYPE_CHECKING:
     from trainer.chat.engine import ChatEngine
+    from trainer.evaluate.judge import Judge
 
 
 class Workspace:
     """Everything of one server below the folder `root`.
 
-    `trust_remote_code` is the word of the person at the terminal; no page can give it. `run` trains (tests put a quick
-    one in its place). `limits` is what may be uploaded.
+    `trust_remote_code` and `judge` are the word of the person at the terminal; no page can give them. `run` trains
+    (tests put a quick one in its place). `limits` is what may be uploaded.
     """
 
     def __init__(
@@ -28,16 +30,20 @@ class Workspace:
         root: Path,
         *,
         trust_remote_code: bool = False,
-        run: Run = run_stage,
+        run: Run | None = None,
         limits: Limits | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.root = root.resolve()
         self.trust_remote_code = trust_remote_code
+        self.has_judge = judge is not None
         self._chat: ChatEngine | None = None
         self._making_chat = threading.Lock()
         self.shelf = Shelf(self.root, limits)
         self.shelf.tidy()
-        self.jobs = Jobs(self.root, run=run, trust_remote_code=trust_remote_code)
+        self.jobs = Jobs(
+            self.root, run=run or partial(run_stage, judge=judge), trust_remote_code=trust_remote_code
+        )
         self.results = Results(self.jobs, self.shelf)
 
     @property
