@@ -18,10 +18,11 @@ from peft import PeftModel
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from tests.chat.tiny import write_adapter
-from tests.evaluate.tiny import Run, evaluate, rows, write_data, write_speaker
+from tests.evaluate.tiny import Run, after, evaluate, rows, write_data, write_speaker
 from trainer.cli import main
 from trainer.config import RunConfig
 from trainer.errors import UserError
+from trainer.evaluate import progress
 from trainer.events import Finished, Stopped
 from trainer.paths import REPOSITORY
 
@@ -53,6 +54,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("data"), rows=rows(COUNT), more=rows(3, COUNT), empty=[],
         some=[*rows(2), {"instruction": "what now", "output": ""}, {"instruction": "and now"}],
     )  # fmt: skip
+
+
+@pytest.fixture
+def every_row_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
 
 
 @pytest.fixture
@@ -163,9 +169,11 @@ def test_losses_are_those_of_each_row_alone(configure: Configure, base: Path, ad
     assert not (only.folder / "generated_predictions.jsonl").exists()
 
 
-def test_a_stopped_run_keeps_its_rows_and_goes_on_after_them(configure: Configure, straight: Run) -> None:
+def test_a_stopped_run_keeps_its_rows_and_goes_on_after_them(
+    configure: Configure, straight: Run, every_row_told: None
+) -> None:
     config = configure(per_device_eval_batch_size=3)
-    first = evaluate(config, stop=lambda run: bool(run.progress) and run.progress[-1].done >= 3)
+    first = evaluate(config, stop=after(3))
     assert isinstance(first.end, Stopped) and 3 <= first.end.step < COUNT
     report = first.json("report.json")
     assert (report["rows"], report["of"], report["stopped"]) == (first.end.step, COUNT, True)
@@ -222,7 +230,7 @@ def test_too_little_memory_halves_the_batch(
 
 
 def test_a_whole_tuned_model_is_compared_at_once_or_in_turn(
-    configure: Configure, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_row_told: None
 ) -> None:
     from trainer.model import sides
 
@@ -240,7 +248,7 @@ def test_a_whole_tuned_model_is_compared_at_once_or_in_turn(
 
     monkeypatch.setattr(sides, "require_room", scarce)
     config = configure("turn", **given, per_device_eval_batch_size=2)
-    evaluate(config, stop=lambda run: bool(run.progress) and run.progress[-1].done >= 9)
+    assert isinstance(evaluate(config, stop=after(9)).end, Stopped)
     in_turn = evaluate(config)
     assert "evaluate_in_turn" in in_turn.notes and in_turn.progress[-1].done == COUNT
     assert [{**each, "row": 0} for each in in_turn.rows] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,3 +89,16 @@ def evaluate(config: RunConfig, stop: Callable[[Run], bool] = lambda _: False) -
     run = Run(Path(config.train.output_dir))
     run.end = run_eval(config, run.events.append, lambda: stop(run))
     return run
+
+
+def after(rows: int) -> Callable[[Run], bool]:
+    """Asks to stop once `rows` are done; needs every row told (`EVERY_S` 0).
+
+    Rows are scored in a thread beside the answers, to which tiny models leave no time: each look waits a little.
+    """
+
+    def stop(run: Run) -> bool:
+        time.sleep(0.1)
+        return bool(run.progress) and run.progress[-1].done >= rows
+
+    return stop

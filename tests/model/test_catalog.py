@@ -48,10 +48,11 @@ def code_of(act: Callable[[], Any]) -> str:
 
 def test_the_catalogue_is_wide_and_well_formed() -> None:
     entries = catalog.entries()
+    assert [entry.name for entry in entries if entry.folder] == ["Sprout", "Sprout-VL"]
     assert entries[0].name == "Sprout"
     assert len(entries) >= 50
     assert len({entry.name for entry in entries}) == len(entries)
-    for entry in entries[1:]:
+    for entry in entries[2:]:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.huggingface)
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.modelscope)
         assert entry.hub_id("modelscope") == entry.modelscope

@@ -52,8 +52,8 @@ def test_a_sample_with_pictures_comes_back_from_its_line() -> None:
 
 
 def test_rows_are_asked_with_their_pictures_as_the_chat_asks(
-    configure: Configure,
-    data: Path,
+    configure: Configure,  # noqa: F811
+    data: Path,  # noqa: F811
     folders: Callable[[str], Path],  # noqa: F811
 ) -> None:
     """The answer of the untrained model is the one that the chat gives to the same question and picture."""
@@ -95,7 +95,7 @@ def test_asking_changes_nothing_that_is_learned(configure: Configure, family: st
 
 
 def test_a_row_of_the_evaluation_is_asked_and_what_cannot_be_asked_is_told(
-    configure: Configure,
+    configure: Configure,  # noqa: F811
     data: Path,  # noqa: F811
 ) -> None:
     rows = [gallery.row(1, (1,)), gallery.row(2, (1,)), {"messages": [{"role": "user", "content": "x"}]}]
