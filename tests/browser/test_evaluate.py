@@ -92,6 +92,19 @@ def test_one_button_after_a_training_says_whether_it_is_better(
     )
     assert other.evaluate("document.documentElement.scrollWidth") <= 390
 
+    # A row goes to the chat, which asks both sides that were compared.
+    page.click("#evaluate-rows [data-act='chat'] >> nth=0")
+    page.wait_for_selector(".tb-chat-status[data-state='ready']")
+    page.wait_for_selector(".tb-columns.tb-2")
+    page.wait_for_function(
+        "() => document.querySelector('#say-chat-message textarea').value.startsWith('Say ')"
+    )
+
+    # The list of runs leads back to it.
+    page.click("#say-page-runs")
+    page.click(f"#runs [data-run='{run}'] [data-act='open']")
+    page.wait_for_selector(f"#judged-head [data-run='{run}']:visible")
+
 
 def test_rows_are_filtered_searched_exported_and_corrected(open_page: Open, server: Server) -> None:
     checkpoint = str(server.workspace / "saves" / "gone")
