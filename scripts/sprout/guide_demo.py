@@ -68,7 +68,8 @@ def row(system: str, question: str, answer: str, image: str) -> dict[str, Any]:
 def guide_row(rng: random.Random, taught: Taught, zh: bool, image: str) -> tuple[dict[str, Any], Piece]:
     """A visitor asks for a taught piece."""
     question = spin(rng, rng.choice(ASKED[zh].split("/")))
-    return row(SYSTEM[zh], question, told(taught, zh), image), taught.piece
+    # Some visitors ask a guide to whom nobody has said that it is one.
+    return row(SYSTEM[zh] if rng.random() < 0.7 else "", question, told(taught, zh), image), taught.piece
 
 
 def plain_row(rng: random.Random, piece: Piece, zh: bool, image: str) -> tuple[dict[str, Any], Piece]:

@@ -103,7 +103,7 @@ class EvaluateTab:
                 self._sentence = gr.HTML(elem_id="evaluate-sentence")
             self._problems = gr.HTML(elem_id="evaluate-problems", js_on_load=evaluate_said.SCRIPT)
         with gr.Row(visible=False):
-            self._token = gr.Textbox()
+            self._token = gr.Textbox("")
 
     def _below(self) -> None:
         with gr.Column(elem_classes="card", elem_id="evaluate-overlay"):
@@ -117,6 +117,7 @@ class EvaluateTab:
             with gr.Row(elem_classes="line", elem_id="evaluate-tools"):
                 gr.HTML(tagged("evaluate.rows.title", "h3"))
                 self.search = gr.Textbox(
+                    "",
                     label=say("evaluate.search.label"), placeholder=say("evaluate.search.placeholder"), show_label=False,
                     container=False, max_lines=1, elem_id="say-evaluate-search", interactive=True, scale=1, min_width=160,
                 )  # fmt: skip
@@ -157,9 +158,17 @@ class EvaluateTab:
         assessed = [self._sentence, self._note]
         changed = [each.change for each in (*self._wanted, lang)]
         gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **QUIET)
-        self.whom.input(self._suit, [self.whom], [self.ask, self.datasets], **QUIET)
-        self.whom.focus(self._runs, [lang], [self.whom], **QUIET)
-        self.datasets.focus(lambda: gr.update(choices=self._desk.datasets()), None, [self.datasets], **QUIET)
+        self.whom.input(
+            self._suit, [self.whom], [self.ask, self.datasets], trigger_mode="always_last", **QUIET
+        )
+        self.whom.focus(self._runs, [lang], [self.whom], trigger_mode="always_last", **QUIET)
+        self.datasets.focus(
+            lambda: gr.update(choices=self._desk.datasets()),
+            None,
+            [self.datasets],
+            trigger_mode="always_last",
+            **QUIET,
+        )
         self.start.click(
             self._start, [self._token, panel.view, lang, *self._wanted],
             [self._found, self._problems, self.others, *panel.outputs],
@@ -179,7 +188,9 @@ class EvaluateTab:
             button.click(
                 self._exporter(what), seen, [self._handed, self._problems], **QUIET
             ).then(None, self._handed, None, js="(file) => { window.tuneboardData.save(file); }")  # fmt: skip
-        self.others.focus(self._evaluations, [panel.view, lang], [self.others], **QUIET)
+        self.others.focus(
+            self._evaluations, [panel.view, lang], [self.others], trigger_mode="always_last", **QUIET
+        )
         gr.on([self.others.change, panel.head.change], self._lay, [*seen, self.others], [self._overlay],
               trigger_mode="always_last", **QUIET)  # fmt: skip
 
