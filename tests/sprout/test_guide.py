@@ -46,11 +46,11 @@ def shown(each: int, seed: int) -> list[Shown]:
                     rng, (rng.choice(guide.SIDES), rng.choice(guide.SIDES)), taught.piece
                 )
                 row, _ = guide.guide_row(rng, taught, zh, "")
-                question = row["messages"][1]["content"].removeprefix("<image>")
+                said = {message["role"]: message["content"] for message in row["messages"]}
                 piece = taught.piece
                 found.append(
                     Shown(
-                        Asked(picture, question, guide.SYSTEM[zh]),
+                        Asked(picture, said["user"].removeprefix("<image>"), said.get("system", "")),
                         taught.zh_name if zh else taught.name,
                         pieces.PIECES[piece.kind][0] if zh else piece.kind,
                         looking.zh_colour(piece.colour) if zh else piece.colour,
