@@ -11,8 +11,9 @@ from trainer.errors import Values
 from trainer.events import Note
 from trainer.jobs.results import Bin
 from webui.evaluate_table import table_html
+from webui.findings import notes_html
 from webui.i18n import say
-from webui.panel import button, spoken, text
+from webui.panel import button, spoken
 from webui.plot import Line, Point, chart
 from webui.words import count
 
@@ -114,7 +115,7 @@ def cards_html(judged: Judged, lang: str) -> str:
         f'<section class="tb-judged" data-over="{"yes" if judged.over else "no"}">{_verdict(judged, lang)}{_judge(judged, lang)}'
         f'<div class="tb-cards">{"".join(_card(judged, side, lang) for side in SIDES if side in judged.sides)}'
         f"{_difference(judged, lang)}</div>{_forgot(judged, lang)}{lengths_html(judged, lang)}{_scores(judged, lang)}"
-        f"{table_html(judged.table, lang)}{_notes(judged.notes, lang)}</section>"
+        f"{table_html(judged.table, lang)}{notes_html(judged.notes, lang)}</section>"
     )
 
 
@@ -247,14 +248,3 @@ def _score_row(name: str, values: Sequence[float | None], digits: int, both: boo
         difference = f"{(tuned or 0) - (base or 0):+.{digits}f}".replace("-", "−") if known else "–"
         cells += f"<td>{difference}</td>"
     return f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
-
-
-def _notes(notes: Sequence[Note], lang: str) -> str:
-    if not notes:
-        return ""
-    items = []
-    for note in notes:
-        said = spoken(note.code, note.values, lang)
-        level = "tb-warning" if note.level != "info" else "tb-info"
-        items.append(f'<li class="{level}">{escape(f"{said.text} {said.hint}".strip())}</li>')
-    return f'<div class="tb-notes"><h4>{text("notes", lang)}</h4><ul tabindex="0">{"".join(items)}</ul></div>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from trainer.events import Note, Sample
@@ -22,7 +22,7 @@ def body(scene: Scene, lang: str) -> str:
     return (
         f'<section class="tb-run-body">{_loss(scene.story, lang)}'
         f'<div class="tb-pair">{_small(scene.story, lang)}</div>{_numbers(scene.story, lang)}'
-        f"{_learns(scene, lang)}{_notes(scene.story.notes, lang)}</section>"
+        f"{_learns(scene, lang)}{notes_html(scene.story.notes, lang)}</section>"
     )
 
 
@@ -135,7 +135,8 @@ def _asked(prompt: str, answers: list[Sample]) -> str:
     return f'<span class="tb-row">{ROW_PROMPT}{row}</span> {escape(question or own)}'
 
 
-def _notes(notes: tuple[Note, ...], lang: str) -> str:
+def notes_html(notes: Sequence[Note], lang: str) -> str:
+    """What the person should know of a run, in the page's language; nothing without a note."""
     if not notes:
         return ""
     items = []
