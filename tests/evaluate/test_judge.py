@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from tests.evaluate.services import Quiet, serving
 from trainer.errors import UserError
 from trainer.evaluate.compare import verdict
 from trainer.evaluate.judge import Case, Judge, Post, Reply, judge
@@ -83,34 +82,23 @@ def test_what_fails_has_a_sentence_without_the_key(reply: Reply | Exception, cod
     assert error.value.code == code and KEY not in str(error.value) and KEY not in repr(BY)
 
 
-class Service(BaseHTTPRequestHandler):
+class Service(Quiet):
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        asked = self.asked()
         if self.path.startswith("/moved"):
             self.send_response(302)
             self.send_header("Location", "/v1/chat/completions")
             self.end_headers()
             return
-        text = json.loads(body)["messages"][1]["content"]
+        text = asked["messages"][1]["content"]
         choice = "[[A]]" if "<answer_A>\nfour" in text else "[[B]]"
-        said = json.dumps({"choices": [{"message": {"content": choice}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_: Any) -> None: ...
+        self.say(choice)
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Service) as found:
+        yield found
 
 
 def test_a_real_service_is_asked(address: str) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chat.tiny import write_adapter
+from tests.evaluate.services import Quiet, serving
 from tests.evaluate.tiny import rows as written
 from tests.evaluate.tiny import write_data, write_speaker
 from tests.jobs.fake import FakeRun, wait
@@ -113,33 +112,22 @@ def test_flags_name_a_judge_and_the_environment_its_key(monkeypatch: pytest.Monk
 # Whole evaluations
 
 
-class Service(BaseHTTPRequestHandler):
+class Service(Quiet):
     """A service that calls every pair a tie; it notes the keys that it is shown."""
 
     keys: list[str | None]
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = self.asked()
         self.keys.append(self.headers["Authorization"] if asked["model"] == MODEL else None)
-        said = json.dumps({"choices": [{"message": {"content": "[[TIE]]"}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_: Any) -> None: ...
+        self.say("[[TIE]]")
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
     Service.keys = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Service) as found:
+        yield f"{found}/v1"
 
 
 @pytest.fixture(scope="module")
