@@ -189,13 +189,8 @@ def test_a_page_comes_before_all_is_read(path: Path, monkeypatch: pytest.MonkeyP
     expected = fresh(path)
     path.with_name(NAME).unlink()
     slowly(monkeypatch)
-    go_on = threading.Event()
-    keep_reading = reading.Reading.advance
-    monkeypatch.setattr(
-        reading.Reading,
-        "advance",
-        lambda self, seconds: (not self._begin and go_on.wait(120), keep_reading(self, seconds))[1],
-    )
+    go_on, work = threading.Event(), Table._work
+    monkeypatch.setattr(Table, "_work", lambda self: (go_on.wait(120), work(self)))
     slow = Table(path)
     page = slow.columns(whole=False)
     assert 0 < page.read < 1 and len(page) == 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,12 +11,13 @@ from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, evaluate_said
-from webui.evaluate_browse import act, of_run, show
+from webui.evaluate_browse import act, show
 from webui.evaluate_desk import ADVANCED, JUDGE, NAMED, ROWS, EvaluateDesk, Wanted
+from webui.evaluate_follow import Drawn, Held, catch_up, follow
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
-from webui.evaluate_rows import Browse, rows_html
+from webui.evaluate_rows import rows_html
 from webui.i18n import say, tagged
 from webui.live import QUIET, RunPanel, chosen_run
 from webui.partner import TOP, Top
@@ -27,16 +27,8 @@ from webui.theme import HERE
 from webui.watch import View
 
 SCRIPT = (HERE / "evaluate_rows.js").read_text(encoding="utf-8")
+COUNTED = (HERE / "evaluate_counted.js").read_text(encoding="utf-8")
 EXPORTS = ("csv", "jsonl", "html")
-
-
-@dataclass
-class Held:
-    """What one page has asked of the rows. It is changed in place: an answer that comes late must not bring an old one back."""
-
-    browse: Browse = Browse()
-    drawn: tuple[Any, ...] = ()
-    laid: tuple[Any, ...] = field(default_factory=tuple)
 
 
 class EvaluateTab:
@@ -129,6 +121,8 @@ class EvaluateTab:
                     for what in EXPORTS
                 }  # fmt: skip
             self.rows = gr.HTML(elem_id="evaluate-rows", apply_default_css=False, js_on_load=SCRIPT)
+            # Never seen: its numbers go into the rows that stand there, which a drawing would take from under the reader.
+            self._counted = gr.HTML(elem_id="evaluate-counted", apply_default_css=False, js_on_load=COUNTED)
             self._handed = gr.File(visible=False)
 
     # Wiring
@@ -144,7 +138,7 @@ class EvaluateTab:
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Fills the tab when the page is loaded, and its rows whenever it is opened."""
         seen = [self.held, self.panel.view, self._language, self.search]
-        shown(self._follow, seen, [self.rows, self.search], **QUIET)
+        self._following(shown, seen)
         self.panel.attach(loaded)
         loaded(self._open_up, [self._language], self._menus, **QUIET)
 
@@ -177,9 +171,7 @@ class EvaluateTab:
         lang.change(self._say_problems, [lang, self._found], [self._problems], **QUIET)
         lang.change(self._runs, [lang], [self.whom], **QUIET)
         seen = [self.held, panel.view, lang]
-        panel.head.change(
-            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **QUIET
-        )
+        self._following(panel.head.change, [*seen, self.search])
         self.rows.click(self._press, seen, [self.rows], trigger_mode="multiple", **QUIET)
         self.search.change(
             self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **QUIET
@@ -193,6 +185,11 @@ class EvaluateTab:
         )
         gr.on([self.others.change, panel.head.change], self._lay, [*seen, self.others], [self._overlay],
               trigger_mode="always_last", **QUIET)  # fmt: skip
+
+    def _following(self, event: Callable[..., Any], seen: list[Any]) -> None:
+        drawn = [self.rows, self._counted]
+        followed = event(self._follow, seen, [*drawn, self.search], trigger_mode="always_last", **QUIET)
+        followed.then(self._catch_up, [self.held], drawn, **QUIET)
 
     # The left column
 
@@ -242,19 +239,15 @@ class EvaluateTab:
     # The rows
 
     def _follow(self, held: Held, view: View, lang: str, words: str) -> list[Any]:
-        """The rows of the run that is shown, when there are more of them. A page that is full stays until the run ends."""
-        before, held.browse = held.browse, of_run(held.browse, view.run)
-        new = before.run != held.browse.run
-        if held.browse.editing is not None:
-            return [gr.skip(), gr.skip()]
-        shown = show(self._workspace.results, held.browse)
-        over = view.cursor.story.final is not None
-        rows = len(shown.page.rows) if shown else 0
-        key = (held.browse.run, lang, over, rows if not over else shown and shown.counts.done)
-        if key == held.drawn:
-            return [gr.skip(), gr.skip()]
-        held.drawn = key
-        return [rows_html(held.browse, shown, lang), "" if new and words else gr.skip()]
+        other = held.browse.run != view.run
+        followed = follow(self._workspace.results, held, view, lang)
+        return [*_skipping(followed), "" if other and words else gr.skip()]
+
+    def _catch_up(self, held: Held) -> Iterator[list[Any]]:
+        # A generator that yields nothing would empty what it could have filled.
+        yield [gr.skip(), gr.skip()]
+        for followed in catch_up(self._workspace.results, held):
+            yield _skipping(followed)
 
     def _press(self, event: gr.EventData, held: Held, view: View, lang: str) -> str:
         data = event._data if isinstance(event._data, dict) else {}
@@ -301,6 +294,10 @@ class EvaluateTab:
             return overlay_html(self._workspace.results.overlay(runs), lang)
         except UserError as error:
             return evaluate_said.problems((error,), lang)
+
+
+def _skipping(drawn: Drawn) -> list[Any]:
+    return [gr.skip() if html is None else html for html in drawn]
 
 
 def _control(name: str) -> Any:
