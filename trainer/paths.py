@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +32,16 @@ def safe_path(root: Path, name: str) -> Path:
 
 def write_atomic(path: Path, text: str) -> None:
     """Writes `text` so that a reader or a crash finds the old file or the new one, never half of it."""
+    write_atomic_lines(path, [text])
+
+
+def write_atomic_lines(path: Path, lines: Iterable[str]) -> None:
+    """The same of lines, with their ends, that need not be in memory together."""
     # Not mkstemp: its files are readable by their owner alone, and these are for everybody on the machine.
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(lines)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.paths import RunFolder, write_atomic
+from trainer.paths import RunFolder, write_atomic, write_atomic_lines
 
 PREDICTIONS = "generated_predictions.jsonl"
 Record = dict[str, Any]
@@ -74,13 +74,10 @@ def in_order(log: RowLog) -> list[Record]:
 
 def write_predictions(folder: RunFolder, records: Iterable[Record], compares: bool) -> None:
     """generated_predictions.jsonl, in the order of `records`."""
-    lines = []
-    for record in records:
-        said = {"prompt": record["prompt"], "predict": record["predict"], "label": record["label"]}
-        if compares:
-            said["base"] = record["base"]
-        lines.append(json.dumps(said, ensure_ascii=False) + "\n")
-    write_atomic(folder.path / PREDICTIONS, "".join(lines))
+    names = ("prompt", "predict", "label", *(["base"] if compares else []))
+    said = ({name: record[name] for name in names} for record in records)
+    lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in said)
+    write_atomic_lines(folder.path / PREDICTIONS, lines)
 
 
 def write_results(folder: RunFolder, parts: Mapping[str, Mapping[str, float | None]]) -> None:

@@ -69,7 +69,9 @@ def test_the_longest_common_subsequence(first: str, second: str) -> None:
     assert common(first, second) == table[-1] == common(second, first)
 
 
-def test_corpus_scores_are_sacrebleus() -> None:
+@pytest.mark.parametrize("at_once", [2, 256])
+def test_corpus_scores_are_sacrebleus(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard, "AT_ONCE", at_once)
     import sacrebleu
 
     predicts = ["The cat sat on the mat.", "", "A dog barks loudly at night"]
