@@ -18,7 +18,7 @@ from webui import controls
 from webui.chat_status import Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
 from webui.i18n import say
-from webui.live import QUIET, act_of, chosen_run
+from webui.live import ALONE, QUIET, act_of, chosen_run
 from webui.partner import TOP, Partner, Top, choices, partner, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
@@ -112,7 +112,7 @@ class ChatTab:
         for event in (loaded, shown, self._language.change):
             event(
                 self._refresh, [self.talk, self.tray, self._language],
-                [self.whom, self.status, self.columns, self.pictures], **QUIET,
+                [self.whom, self.status, self.columns, self.pictures], **ALONE,
             )  # fmt: skip
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
@@ -208,7 +208,7 @@ class ChatTab:
         self, page: gr.Request, event: gr.EventData, held: Any, talk: Talk, tray: Tray, lang: str, *top: Any
     ) -> Iterator[list[Any]]:
         try:
-            sent = sent_row(self._workspace, held.browse.run, act_of(event)[1])
+            sent = sent_row(self._workspace, held.value.browse.run, act_of(event)[1])
             whom, mode = sent.whom, "compare" if sent.whom != TOP else "base"
             tray = receive(tray, self._uploads, self._workspace.chat, str(page.session_hash), sent.copies)
         except UserError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -11,15 +11,16 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from webui import controls, evaluate_said
+from webui import controls, evaluate_said, marks
 from webui.evaluate_browse import act, of_run, show
 from webui.evaluate_desk import ADVANCED, JUDGE, NAMED, ROWS, EvaluateDesk, Wanted
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
 from webui.evaluate_rows import Browse, rows_html
+from webui.held import Held
 from webui.i18n import say, tagged
-from webui.live import QUIET, RunPanel, chosen_run
+from webui.live import ALONE, QUIET, RunPanel, chosen_run
 from webui.partner import TOP, Top
 from webui.tabs import top as bar
 from webui.tabs.data import served, sweep
@@ -28,15 +29,18 @@ from webui.watch import View
 
 SCRIPT = (HERE / "evaluate_rows.js").read_text(encoding="utf-8")
 EXPORTS = ("csv", "jsonl", "html")
+FOLD = "say-evaluate-advanced"
+# `trigger` sends the click to the server; page.js calls this.
+RESETTER = f"window.tuneboard.resets['{FOLD}'] = (name) => trigger('click', {{ name }});"
 
 
-@dataclass
-class Held:
-    """What one page has asked of the rows. It is changed in place: an answer that comes late must not bring an old one back."""
+@dataclass(frozen=True)
+class Seen:
+    """What one page has asked of the rows, and for what its rows and its chart were drawn."""
 
     browse: Browse = Browse()
     drawn: tuple[Any, ...] = ()
-    laid: tuple[Any, ...] = field(default_factory=tuple)
+    laid: tuple[Any, ...] = ()
 
 
 class EvaluateTab:
@@ -47,7 +51,7 @@ class EvaluateTab:
         self._desk = EvaluateDesk(workspace)
         self._language = top.language
         self._top = top.inputs()
-        self.held = gr.State(Held())
+        self.held = gr.State(Held(Seen()))
         self._found = gr.State(())
         with gr.Row(elem_id="evaluate"):
             with gr.Column(elem_id="evaluate-decide", scale=5, min_width=320):
@@ -90,10 +94,11 @@ class EvaluateTab:
                 judge = controls.make(options()[JUDGE], visible=self._workspace.has_judge)
         with (
             gr.Column(elem_classes="folds"),
-            gr.Accordion(say("evaluate.advanced"), open=False, elem_id="say-evaluate-advanced"),
+            gr.Accordion(say("evaluate.advanced"), open=False, elem_id=FOLD),
             gr.Row(elem_classes="fields"),
         ):
             self.advanced = [judge if name == JUDGE else _control(name) for name in ADVANCED]
+        self._marks = gr.HTML(elem_id="evaluate-marks", js_on_load=RESETTER)
         with gr.Column(elem_id="evaluate-actions"):
             with gr.Row(elem_classes="line"):
                 self.start = gr.Button(
@@ -144,9 +149,9 @@ class EvaluateTab:
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Fills the tab when the page is loaded, and its rows whenever it is opened."""
         seen = [self.held, self.panel.view, self._language, self.search]
-        shown(self._follow, seen, [self.rows, self.search], **QUIET)
+        shown(self._follow, seen, [self.rows, self.search], **ALONE)
         self.panel.attach(loaded)
-        loaded(self._open_up, [self._language], self._menus, **QUIET)
+        loaded(self._open_up, [self._language], self._menus, **ALONE)
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` names a run, opens this tab with that run chosen."""
@@ -155,9 +160,10 @@ class EvaluateTab:
 
     def _listen(self) -> None:
         lang, panel = self._language, self.panel
-        assessed = [self._sentence, self._note]
+        assessed = [self._sentence, self._note, self._marks]
         changed = [each.change for each in (*self._wanted, lang)]
-        gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **QUIET)
+        gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **ALONE)
+        self._marks.click(self._reset, None, self.advanced, **QUIET)
         self.whom.input(
             self._suit, [self.whom], [self.ask, self.datasets], trigger_mode="always_last", **QUIET
         )
@@ -174,15 +180,15 @@ class EvaluateTab:
             [self._found, self._problems, self.others, *panel.outputs],
             js="(...given) => window.tuneboard.press(given, 'say-evaluate-start')", **QUIET,
         ).then(None, js="() => window.tuneboard.release('say-evaluate-start')")  # fmt: skip
-        lang.change(self._say_problems, [lang, self._found], [self._problems], **QUIET)
-        lang.change(self._runs, [lang], [self.whom], **QUIET)
+        lang.change(self._say_problems, [lang, self._found], [self._problems], **ALONE)
+        lang.change(self._runs, [lang], [self.whom], **ALONE)
         seen = [self.held, panel.view, lang]
         panel.head.change(
-            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **QUIET
+            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **ALONE
         )
         self.rows.click(self._press, seen, [self.rows], trigger_mode="multiple", **QUIET)
         self.search.change(
-            self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **QUIET
+            self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **ALONE
         )
         for what, button in self._exports.items():
             button.click(
@@ -192,7 +198,7 @@ class EvaluateTab:
             self._evaluations, [panel.view, lang], [self.others], trigger_mode="always_last", **QUIET
         )
         gr.on([self.others.change, panel.head.change], self._lay, [*seen, self.others], [self._overlay],
-              trigger_mode="always_last", **QUIET)  # fmt: skip
+              trigger_mode="always_last", **ALONE)  # fmt: skip
 
     # The left column
 
@@ -221,9 +227,14 @@ class EvaluateTab:
         wanted = _wanted(given)
         forecast = self._desk.forecast(wanted)
         note = evaluate_said.note(self._desk.held_by(wanted.chosen), forecast, wanted.rows, lang)
-        return [evaluate_said.outlook(forecast, lang), note]
+        marked = marks.fold_marks(FOLD, wanted.advanced, PROPOSED, lang)
+        return [evaluate_said.outlook(forecast, lang), note, marked]
 
-    def _start(self, token: str, view: View, lang: str, *given: Any) -> list[Any]:
+    def _reset(self, event: gr.EventData) -> list[Any]:
+        name = event._data.get("name") if isinstance(event._data, dict) else ""
+        return [PROPOSED[each] if each == name else gr.skip() for each in ADVANCED]
+
+    def _start(self, token: str, view: Held[View], lang: str, *given: Any) -> list[Any]:
         outcome = self._desk.start(_wanted(given), token)
         told = [outcome.problems, evaluate_said.problems(outcome.problems, lang)]
         if not outcome.jobs:
@@ -241,42 +252,44 @@ class EvaluateTab:
 
     # The rows
 
-    def _follow(self, held: Held, view: View, lang: str, words: str) -> list[Any]:
+    def _follow(self, held: Held[Seen], view: Held[View], lang: str, words: str) -> list[Any]:
         """The rows of the run that is shown, when there are more of them. A page that is full stays until the run ends."""
-        before, held.browse = held.browse, of_run(held.browse, view.run)
-        new = before.run != held.browse.run
-        if held.browse.editing is not None:
-            return [gr.skip(), gr.skip()]
-        shown = show(self._workspace.results, held.browse)
-        over = view.cursor.story.final is not None
-        rows = len(shown.page.rows) if shown else 0
-        key = (held.browse.run, lang, over, rows if not over else shown and shown.counts.done)
-        if key == held.drawn:
-            return [gr.skip(), gr.skip()]
-        held.drawn = key
-        return [rows_html(held.browse, shown, lang), "" if new and words else gr.skip()]
+        with held.turn:
+            before, browse = held.value.browse, of_run(held.value.browse, view.value.run)
+            held.value = replace(held.value, browse=browse)
+            if browse.editing is not None:
+                return [gr.skip(), gr.skip()]
+            shown = show(self._workspace.results, browse)
+            over = view.value.cursor.story.final is not None
+            rows = len(shown.page.rows) if shown else 0
+            key = (browse.run, lang, over, rows if not over else shown and shown.counts.done)
+            if key == held.value.drawn:
+                return [gr.skip(), gr.skip()]
+            held.value = replace(held.value, drawn=key)
+            new = before.run != browse.run
+            return [rows_html(browse, shown, lang), "" if new and words else gr.skip()]
 
-    def _press(self, event: gr.EventData, held: Held, view: View, lang: str) -> str:
-        data = event._data if isinstance(event._data, dict) else {}
-        held.browse = act(self._workspace.results, held.browse, data)
-        return self._drawn(held, lang)
+    def _press(self, event: gr.EventData, held: Held[Seen], view: Held[View], lang: str) -> str:
+        return self._asked(held, event._data if isinstance(event._data, dict) else {}, lang)
 
-    def _search(self, held: Held, view: View, lang: str, words: str) -> Any:
-        if words == held.browse.wish.search:
+    def _search(self, held: Held[Seen], view: Held[View], lang: str, words: str) -> Any:
+        if words == held.value.browse.wish.search:
             return gr.skip()
-        held.browse = act(self._workspace.results, held.browse, {"act": "search", "id": words})
-        return self._drawn(held, lang)
+        return self._asked(held, {"act": "search", "id": words}, lang)
 
-    def _drawn(self, held: Held, lang: str) -> str:
-        return rows_html(held.browse, show(self._workspace.results, held.browse), lang)
+    def _asked(self, held: Held[Seen], data: dict[str, Any], lang: str) -> str:
+        with held.turn:
+            browse = act(self._workspace.results, held.value.browse, data)
+            held.value = replace(held.value, browse=browse)
+            return rows_html(browse, show(self._workspace.results, browse), lang)
 
     def _exporter(self, what: Any) -> Callable[..., list[Any]]:
-        def export(held: Held, view: View, lang: str) -> list[Any]:
+        def export(held: Held[Seen], view: Held[View], lang: str) -> list[Any]:
             sweep()
             try:
-                job = self._workspace.jobs.get(view.run)
+                job = self._workspace.jobs.get(view.value.run)
                 text = report_text(self._workspace, job, lang) if what == "html" else None
-                path = self._workspace.results.export(job.id, what, held.browse.wish, text)
+                path = self._workspace.results.export(job.id, what, held.value.browse.wish, text)
             except UserError as error:
                 return [None, evaluate_said.problems((error,), lang)]
             return [served(path), ""]
@@ -285,30 +298,40 @@ class EvaluateTab:
 
     # Several runs
 
-    def _evaluations(self, view: View, lang: str) -> Any:
-        return gr.update(choices=self._desk.evaluations(lang, without=view.run))
+    def _evaluations(self, view: Held[View], lang: str) -> Any:
+        return gr.update(choices=self._desk.evaluations(lang, without=view.value.run))
 
-    def _lay(self, held: Held, view: View, lang: str, others: list[str]) -> Any:
-        over = view.cursor.story.final is not None
-        key = (view.run, tuple(others or ()), lang, over)
-        if key == held.laid:
-            return gr.skip()
-        held.laid = key
-        if not others or not view.run:
+    def _lay(self, held: Held[Seen], view: Held[View], lang: str, others: list[str]) -> Any:
+        now = view.value
+        key = (now.run, tuple(others or ()), lang, now.cursor.story.final is not None)
+        with held.turn:
+            if key == held.value.laid:
+                return gr.skip()
+            held.value = replace(held.value, laid=key)
+        if not others or not now.run:
             return ""
         try:
-            runs = list(dict.fromkeys([view.run, *others]))
+            runs = list(dict.fromkeys([now.run, *others]))
             return overlay_html(self._workspace.results.overlay(runs), lang)
         except UserError as error:
             return evaluate_said.problems((error,), lang)
+
+
+def _proposed(name: str) -> Any:
+    info = options()[name]
+    value = info.form_default if info.panel == "predict" else info.default
+    return "" if value is None else value
+
+
+# What the settings below the fold begin with, and return to.
+PROPOSED: dict[str, Any] = {name: _proposed(name) for name in ADVANCED}
 
 
 def _control(name: str) -> Any:
     """The control of a setting that stands in another tab, too, so that it needs an id of its own."""
     info = options()[name]
     own = {"elem_id": f"say-options-{name}"} if info.panel != "predict" else {}
-    value = info.form_default if info.panel == "predict" else info.default
-    return controls.make(info, "" if value is None else value, **own)
+    return controls.make(info, PROPOSED[name], **own)
 
 
 def _wanted(given: tuple[Any, ...]) -> Wanted:
