@@ -153,8 +153,9 @@ watch('value', () => {
   if (!drawn) return;
   // An answer that was overtaken by a later one shows what is over: the drawer is asked for once more.
   const acts = Number(drawn.dataset.acts);
-  if (acts < newest) return trigger('load', {});
+  const overtaken = acts < newest;
   newest = acts;
+  if (overtaken) return trigger('load', {});
   if (!request) element.dataset.sending = 'no';
   // What a person has chosen hides what the answer says it is; the attribute is the truth.
   for (const each of element.querySelectorAll('select[value]')) each.value = each.getAttribute('value');
