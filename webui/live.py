@@ -25,8 +25,9 @@ TABS = {"train": "train", "eval": "evaluate"}
 
 # Events must not paint progress over the page, nor wait for one another.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-# What happens without a press (opening, the clock, a change of language) has no progress at all: Gradio's page notes it down at
-# every component that any event ever had for an output, walking through the whole page for each.
+# What the clock does has no progress at all: Gradio's page notes it down at every component that any event ever had for an
+# output, walking through the whole page for each. For what a person does it must stay: without it the first change of a
+# control in a fold that has just been opened is lost.
 ALONE: dict[str, Any] = {**QUIET, "show_progress_on": []}
 
 # Buttons are drawn with the panel; one listener hands their act and run to Python. A pressed one answers at once, and
@@ -98,15 +99,16 @@ class RunPanel:
 
     def attach(self, loaded: Callable[..., Any]) -> None:
         """Shows the run that is on, or the newest, when the page is loaded: `loaded` registers a listener for that."""
-        loaded(self._refresh, self.inputs, self.outputs, **ALONE)
+        loaded(self._refresh, self.inputs, self.outputs, **QUIET)
 
     def started(self, view: Held[View], run: str, lang: str) -> list[Any]:
         """Values of `outputs` that show a run, or its place in the queue. Raises UserError for an unknown one."""
         return self.changed(view, lang, lambda now: show(self._jobs, now, run))
 
     def _listen(self, drawer: gr.Accordion) -> None:
-        for event in (self.timer.tick, self._lookout.tick, self.language.change):
-            event(self._refresh, self.inputs, self.outputs, **ALONE)
+        for tick in (self.timer.tick, self._lookout.tick):
+            tick(self._refresh, self.inputs, self.outputs, **ALONE)
+        self.language.change(self._refresh, self.inputs, self.outputs, **QUIET)
         for drawn in (self.head, self.body):
             drawn.click(self._act, self.inputs, self.outputs, **QUIET)
         drawer.expand(self._open_log, self.inputs, self.outputs, **QUIET)

@@ -33,7 +33,9 @@ class SlowDesk:
         return replace(drawer, acts=drawer.acts + 1)
 
 
-def test_a_press_that_comes_while_the_page_is_drawn_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_press_that_comes_while_the_page_is_drawn_is_not_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(data, "drawer_html", lambda desk, drawer, lang: str(drawer.acts))
     desk: Any = SlowDesk()
     drawer = DataDrawer.__new__(DataDrawer)

@@ -18,7 +18,7 @@ from webui import controls
 from webui.chat_status import Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
 from webui.i18n import say
-from webui.live import ALONE, QUIET, act_of, chosen_run
+from webui.live import QUIET, act_of, chosen_run
 from webui.partner import TOP, Partner, Top, choices, partner, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
@@ -112,7 +112,7 @@ class ChatTab:
         for event in (loaded, shown, self._language.change):
             event(
                 self._refresh, [self.talk, self.tray, self._language],
-                [self.whom, self.status, self.columns, self.pictures], **ALONE,
+                [self.whom, self.status, self.columns, self.pictures], **QUIET,
             )  # fmt: skip
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:

@@ -52,7 +52,7 @@ class DataDrawer:
         html, given, drawn = self._html, [self._state, self._language], self._html
         menus = [fields["dataset"], fields["eval_dataset"]]
         html.load(self._draw, given, drawn, **ALONE)
-        self._language.change(self._draw, given, drawn, **ALONE)
+        self._language.change(self._draw, given, drawn, **QUIET)
         html.click(self._act, [*given, *menus], [drawn, *menus], trigger_mode="multiple", **QUIET)
         html.upload(
             self._receive, [self._dropped, *given], drawn, js="(_, ...given) => [window.tuneboardData.taken(), ...given]", **QUIET

@@ -20,7 +20,7 @@ from webui.evaluate_report import report_text
 from webui.evaluate_rows import Browse, rows_html
 from webui.held import Held
 from webui.i18n import say, tagged
-from webui.live import ALONE, QUIET, RunPanel, chosen_run
+from webui.live import QUIET, RunPanel, chosen_run
 from webui.partner import TOP, Top
 from webui.tabs import top as bar
 from webui.tabs.data import served, sweep
@@ -149,9 +149,9 @@ class EvaluateTab:
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Fills the tab when the page is loaded, and its rows whenever it is opened."""
         seen = [self.held, self.panel.view, self._language, self.search]
-        shown(self._follow, seen, [self.rows, self.search], **ALONE)
+        shown(self._follow, seen, [self.rows, self.search], **QUIET)
         self.panel.attach(loaded)
-        loaded(self._open_up, [self._language], self._menus, **ALONE)
+        loaded(self._open_up, [self._language], self._menus, **QUIET)
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` names a run, opens this tab with that run chosen."""
@@ -162,7 +162,7 @@ class EvaluateTab:
         lang, panel = self._language, self.panel
         assessed = [self._sentence, self._note, self._marks]
         changed = [each.change for each in (*self._wanted, lang)]
-        gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **ALONE)
+        gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **QUIET)
         self._marks.click(self._reset, None, self.advanced, **QUIET)
         self.whom.input(
             self._suit, [self.whom], [self.ask, self.datasets], trigger_mode="always_last", **QUIET
@@ -180,15 +180,15 @@ class EvaluateTab:
             [self._found, self._problems, self.others, *panel.outputs],
             js="(...given) => window.tuneboard.press(given, 'say-evaluate-start')", **QUIET,
         ).then(None, js="() => window.tuneboard.release('say-evaluate-start')")  # fmt: skip
-        lang.change(self._say_problems, [lang, self._found], [self._problems], **ALONE)
-        lang.change(self._runs, [lang], [self.whom], **ALONE)
+        lang.change(self._say_problems, [lang, self._found], [self._problems], **QUIET)
+        lang.change(self._runs, [lang], [self.whom], **QUIET)
         seen = [self.held, panel.view, lang]
         panel.head.change(
-            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **ALONE
+            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **QUIET
         )
         self.rows.click(self._press, seen, [self.rows], trigger_mode="multiple", **QUIET)
         self.search.change(
-            self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **ALONE
+            self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **QUIET
         )
         for what, button in self._exports.items():
             button.click(
@@ -198,7 +198,7 @@ class EvaluateTab:
             self._evaluations, [panel.view, lang], [self.others], trigger_mode="always_last", **QUIET
         )
         gr.on([self.others.change, panel.head.change], self._lay, [*seen, self.others], [self._overlay],
-              trigger_mode="always_last", **ALONE)  # fmt: skip
+              trigger_mode="always_last", **QUIET)  # fmt: skip
 
     # The left column
 

@@ -86,7 +86,7 @@ class RunsDrawer:
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
         self._html.load(self._draw, given, drawn, **ALONE)
         self._html.click(self._act, given, drawn, **QUIET)
-        self._language.change(self._draw, given, drawn, **ALONE)
+        self._language.change(self._draw, given, drawn, **QUIET)
 
     def open_in(self, panels: dict[str, RunPanel], tabs: gr.Tabs) -> None:
         """Lets "Open" and "Resume" show their run in the panel of its kind, in the tab of that panel."""

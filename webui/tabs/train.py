@@ -15,7 +15,7 @@ from webui import controls, counts, form, marks, preview
 from webui.desk import Desk
 from webui.held import Held
 from webui.i18n import say, tagged
-from webui.live import ALONE, QUIET, RunPanel
+from webui.live import QUIET, RunPanel
 from webui.tabs.top import Top, model_choices
 from webui.watch import View
 
@@ -27,7 +27,7 @@ SEEN = (
 )  # fmt: skip
 # What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
 # by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
-FOLLOWING: dict[str, Any] = {**ALONE, "trigger_mode": "always_last"}
+FOLLOWING: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)
@@ -196,15 +196,15 @@ class _Wiring:
         gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **FOLLOWING)
         gr.on([top.model.input, top.method.input, parts.preset.input], self._propose, self.common,
               [*self.fields, self.proposals, parts.said], **FOLLOWING)  # fmt: skip
-        top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **ALONE)
+        top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
         gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
               [top.model, top.path, top.hub], parts.pictures, **FOLLOWING)  # fmt: skip
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
-        top.language.change(self._say_problems, [top.language, self.found], parts.problems, **ALONE)
+        top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
         # What was said about a press that is over would stay in the old language.
-        top.language.change(lambda: "", None, parts.said, **ALONE)
+        top.language.change(lambda: "", None, parts.said, **QUIET)
         top.language.change(
-            lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **ALONE
+            lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET
         )
         self._listen_to_buttons()
 
