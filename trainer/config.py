@@ -102,6 +102,16 @@ class RunConfig:
             sections[section] = replace(sections.get(section, getattr(self, section)), **{name: value})
         return replace(self, **sections)
 
+    def splitting(self) -> RunConfig:
+        """The settings by which rows are held back: those of the training where an evaluation names them."""
+        seed, samples = self.evaluate.held_seed, self.evaluate.held_samples
+        changes: dict[str, Any] = {}
+        if seed is not None:
+            changes["seed"] = seed
+        if samples is not None:
+            changes["max_samples"] = samples or None
+        return self.with_values(**changes)
+
 
 class _Reader:
     """Sorts the names of a mapping into sections, other arguments, and problems."""

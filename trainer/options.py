@@ -398,6 +398,14 @@ class EvaluateOptions:
         False, "Another model, named at the start of the program, also says which answer is better.",
         label="Ask the judge", panel="predict",
     )  # fmt: skip
+    held_seed: int | None = option(
+        None, "Seed with which a training has held back the rows that are evaluated; empty means `seed`.",
+        label="Seed of the held back", panel="none", min=0, step=1,
+    )  # fmt: skip
+    held_samples: int | None = option(
+        None, "max_samples of that training, 0 for none; max_samples then counts the rows that it has held back.",
+        label="Max samples of the training", panel="none", min=0, step=1,
+    )  # fmt: skip
 
 
 SECTIONS: dict[str, type[Any]] = {

@@ -159,12 +159,14 @@ class EvaluateDesk:
     def _rows(self, config: RunConfig) -> int | None:
         data = config.data
         try:
-            found = self._outlook.count(config)
+            found = self._outlook.count(config.splitting())
         except (UserError, OSError):
             return None
         if found is None:
             return None
-        return found.evaluation if data.val_size or data.eval_dataset else found.train
+        if not data.val_size:
+            return found.evaluation if data.eval_dataset else found.train
+        return min(found.evaluation, data.max_samples or found.evaluation)
 
     def _pace(self, config: RunConfig) -> float | None:
         """Seconds for a row in the newest finished evaluation of this model, base beside tuned as now."""
@@ -271,15 +273,15 @@ def _is_tuned(config: RunConfig) -> bool:
 
 
 def _held(job: Job | None) -> dict[str, Any]:
-    """The rows that a training has held back, found again as it found them."""
+    """The rows that a training has held back, found again as it found them; how many are asked, and how, is the page's."""
     if job is None or not holds_back(job):
         raise UserError("page_nothing_held", field="rows")
     data = job.config.data
     if data.eval_dataset:
         return {"eval_dataset": list(data.eval_dataset)}
     return {
-        "dataset": list(data.dataset), "val_size": data.val_size, "seed": job.config.train.seed,
-        "max_samples": data.max_samples, "mix_strategy": data.mix_strategy,
+        "dataset": list(data.dataset), "val_size": data.val_size, "held_seed": job.config.train.seed,
+        "held_samples": data.max_samples or 0, "mix_strategy": data.mix_strategy,
         "interleave_probs": list(data.interleave_probs),
     }  # fmt: skip
 

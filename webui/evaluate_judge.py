@@ -8,7 +8,7 @@ from typing import Any
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.jobs.job import Job
-from trainer.jobs.results import Results
+from trainer.jobs.results import Bin, Results
 from trainer.jobs.workspace import Workspace
 from webui import evaluate_head
 from webui.evaluate_cards import SIDES, Judged, Verdict, cards_html
@@ -36,8 +36,10 @@ class Judge:
         results = self._workspace.results
         try:
             report = results.report(scene.id)
-            bins = results.by_length(scene.id)
-            means = results.means(scene.id)
+            bins = _lengths(report)
+            if bins is None:
+                bins = results.by_length(scene.id)
+            means = results.means(scene.id) if report is None else {}
         except (UserError, OSError):
             return Judged(0, 0, False, "", {}, notes=scene.story.notes)
         story = scene.story
@@ -52,7 +54,7 @@ class Judge:
         forgot, guard = self._forgot(scene)
         return Judged(
             int(report.get("rows", done)), int(report.get("of", total)), _is_over(scene), str(report.get("main", "")),
-            _sides(report.get("sides") or means), verdict_of(report), report.get("loss"),
+            _sides(report.get("sides") or {}), verdict_of(report), report.get("loss"),
             report.get("perplexity"), report.get("table"), _together(notes, notes_of(report)), bins, forgot, guard,
             verdict_of(report, "judge", JUDGE),
         )  # fmt: skip
@@ -94,6 +96,19 @@ def _main(results: Results, run: str) -> str:
         return results.counts(run).main
     except (UserError, OSError):
         return ""
+
+
+def _lengths(report: Mapping[str, Any] | None) -> tuple[Bin, ...] | None:
+    """The scores by length in a report, so that no row has to be read for them; None where it has none."""
+    found = (report or {}).get("lengths")
+    if not isinstance(found, list):
+        return None
+    try:
+        return tuple(
+            Bin(int(each["low"]), int(each["high"]), int(each["rows"]), dict(each["means"])) for each in found
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _sides(sides: Mapping[Any, Mapping[str, float | None]]) -> dict[str, Mapping[str, float | None]]:

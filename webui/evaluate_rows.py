@@ -65,6 +65,16 @@ def rows_html(browse: Browse, shown: Shown | None, lang: str, score: str = "") -
     )
 
 
+def counted_html(browse: Browse, shown: Shown | None, lang: str) -> str:
+    """The numbers alone of a section that stands on the page, for rows that are read by somebody while there are more."""
+    if shown is None or not shown.page.rows:
+        return ""
+    return (
+        f'<div hidden data-acts="{browse.acts}" data-run="{escape(browse.run)}" data-found="{shown.page.found}">'
+        f"{_filters(browse, shown, lang)}{_pager(shown.page, lang)}</div>"
+    )
+
+
 def _say(key: str, lang: str, **values: object) -> str:
     return escape(say(f"evaluate.rows.{key}", lang, **values))
 
@@ -281,7 +291,9 @@ def _editor(browse: Browse, row: TableRow, shown: Shown, width: int, lang: str) 
 def _pager(page: TablePage, lang: str) -> str:
     first = "" if page.number > 1 else say("evaluate.rows.why.first", lang)
     last = "" if page.number < page.pages else say("evaluate.rows.why.last", lang)
-    said = _say("found", lang, found=count(page.found, lang), done=count(page.done, lang))
+    # What is still being read is not all.
+    more = "…" if page.read < 1 else ""
+    said = _say("found", lang, found=count(page.found, lang) + more, done=count(page.done, lang) + more)
     turn = ""
     if page.pages > 1:
         place = _say("page", lang, pages=count(page.pages, lang))

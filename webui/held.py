@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any, Generic, TypeVar
 
@@ -22,4 +23,4 @@ class Held(Generic[T]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Held[T]:
         # Gradio copies the first value for each page; a lock cannot be copied, and each page needs its own.
-        return Held(self._first)
+        return Held(copy.deepcopy(self._first, memo))

@@ -11,7 +11,8 @@ import pytest
 
 from tests.browser.conftest import Server
 from tests.browser.test_live import start, wait_for_state
-from tests.webui.evaluated import make
+from tests.webui.evaluated import make, row
+from trainer.events import EventLog, Predicted
 from webui.i18n import say
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(2400)]
@@ -152,6 +153,29 @@ def test_rows_are_filtered_searched_exported_and_corrected(open_page: Open, serv
         f"ul[role='listbox'] li:has-text('{folder.name}'), ul[role='listbox'] li:has-text('{other.name}')"
     )
     page.wait_for_selector(".tb-overlay .tb-bars li >> nth=2")
+
+
+def test_numbers_go_on_while_the_rows_on_the_page_stay(open_page: Open, server: Server) -> None:
+    folder = make(server.workspace / "saves", "eval_on", 30, adapter="saves/x", seed=3, over=False)
+    page = open_page()
+    open_tab(page)
+    wait_for_rows(page, 30)
+    # What is drawn anew has no such mark.
+    page.eval_on_selector("#evaluate-rows tbody", "(body) => { body.tbSeen = true; }")
+    with (folder / "rows.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row(each, 3)) + "\n" for each in range(30, 70))
+    log = EventLog(folder / "events.jsonl")
+    log.append(
+        Predicted(done=70, total=90, elapsed_s=9.0, eta_s=1.0, rows_per_s=7.0, scores={}, memory_mb=420.0)
+    )
+    wait_for_rows(page, 70)
+    assert page.inner_text("#evaluate-rows .tb-row-pager").startswith("70")
+    assert page.get_attribute("#evaluate-rows [data-turn-to]", "max") == "4"
+    assert "70" in page.inner_text("#evaluate-rows [data-act='only'][data-id='']")
+    assert page.eval_on_selector("#evaluate-rows tbody", "(body) => body.tbSeen === true")
+    # The pager that was brought in is one that can be pressed.
+    page.click("#evaluate-rows [data-act='turn'][data-id='2']")
+    page.wait_for_selector("#evaluate-rows tbody[data-row='20']")
 
 
 def test_changes_are_counted_and_taken_back_and_a_mistake_stands_beside_its_control(

@@ -300,6 +300,22 @@ def test_a_split_held_back_is_the_one_of_the_training(
     assert "evaluate_trained_on" not in run.notes
 
 
+def test_of_what_a_training_held_back_as_many_are_asked_as_are_wished(
+    configure: Configure, data: Path
+) -> None:
+    from trainer.dataset.load import load_rows
+    from trainer.evaluate.rows import rows_of
+
+    split = {"dataset": "rows,more", "eval_dataset": "", "val_size": 0.5}
+    for limit in (None, 6):
+        trained = configure(**split, seed=11, max_samples=limit)
+        held = [(row.dataset, row.number) for row in load_rows(trained.data, 11).evaluation]
+        named = {**split, "held_seed": 11, "held_samples": limit or 0}
+        for seed, most in ((42, None), (7, 2)):
+            found = rows_of(configure(**named, seed=seed, max_samples=most)).rows
+            assert [(row.dataset, row.number) for row in found] == held[:most]
+
+
 def test_rows_that_were_trained_on_are_counted(
     configure: Configure, adapter: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -80,13 +80,17 @@ def test_a_run_is_asked_what_it_has_held_back(workspace: Workspace) -> None:
     (job,) = outcome.jobs
     data, model = job.config.data, job.config.model
     assert job.task == "eval" and job.name.startswith("eval_") and job.id.startswith("Sprout/lora/")
-    assert (data.dataset, data.val_size, data.eval_dataset, job.config.train.seed) == (
-        ("identity",),
-        0.2,
-        (),
-        7,
-    )
+    assert (data.dataset, data.val_size, data.eval_dataset) == (("identity",), 0.2, ())
     assert model.adapter_name_or_path == (str(workspace.jobs.get(held).folder.path),)
+    # The rows are those of the training; how many are asked, and how answers are drawn, the page says.
+    assert (job.config.evaluate.held_seed, job.config.evaluate.held_samples) == (7, 0)
+    assert (job.config.train.seed, data.max_samples) == (42, None)
+    fewer = wanted(held, rows=HELD)
+    fewer = fewer._replace(advanced={**fewer.advanced, "max_samples": 1, "seed": 3})
+    assert (desk.forecast(wanted(held, rows=HELD)).rows, desk.forecast(fewer).rows) == (2, 1)
+    (job,) = desk.start(fewer, "fewer").jobs
+    assert (job.config.train.seed, job.config.data.max_samples, job.config.evaluate.held_seed) == (3, 1, 7)
+    (job,) = outcome.jobs
     assert (
         job.config.evaluate.do_predict and job.config.evaluate.compare_base and not job.config.train.do_train
     )

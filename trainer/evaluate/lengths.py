@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from trainer.evaluate.columns import Columns, Floats, Places
 from trainer.evaluate.shown import SIDES, Bin, Side
-from trainer.evaluate.table import Columns, Places
 
 MOST = 8
 Edges = tuple[tuple[int, int], ...]
@@ -36,8 +36,12 @@ def edges(lengths: Places, most: int) -> Edges:
 
 def bins(columns: Columns, held: Places, score: str, sides: Sequence[Side], groups: Edges) -> tuple[Bin, ...]:
     """The groups, of the rows at the indices `held` only."""
-    lengths = columns.lengths[held]
     values = {side: columns.of(side, score)[held] for side in sides}
+    return grouped(columns.lengths[held], values, groups)
+
+
+def grouped(lengths: Places, values: Mapping[Side, Floats], groups: Edges) -> tuple[Bin, ...]:
+    """The groups of rows with these lengths and these scores, NaN where a row has none."""
     made = []
     for low, high in groups:
         inside = (lengths >= low) & (lengths <= high)

@@ -36,7 +36,14 @@ def _row(given: Mapping[str, Any]) -> TableRow:
         label=label if isinstance(label, str) else None,
         tuned=_text(given["predict"]),
         base=base if isinstance(base, str) else None,
-        scores={side: {str(k): number(v) for k, v in _object(scores.get(side)).items()} for side in sides},
+        # Keys of JSON are texts. A float less itself is 0 unless it is infinite or none: there are 20 in each of many rows.
+        scores={
+            side: {
+                name: value if type(value) is float and value - value == 0 else number(value)
+                for name, value in _object(scores.get(side)).items()
+            }
+            for side in sides
+        },
         loss={side: number(loss.get(side)) for side in sides},
         tokens={side: int(tokens.get(side) or 0) for side in sides},
         cut={side: ending.get(side) == "length" for side in sides},

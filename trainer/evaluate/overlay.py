@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.errors import UserError
+from trainer.evaluate.columns import Columns, Places
 from trainer.evaluate.lengths import MOST, bins, edges
 from trainer.evaluate.shown import Overlay, Series, Side, pick_main
-from trainer.evaluate.table import Columns, Places
 
 MOST_RUNS = 12
 # Of a mean whose spread is known, 95 % lie within so many standard errors.

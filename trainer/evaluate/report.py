@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from trainer.evaluate import compare, explain, scores
 from trainer.evaluate.compare import Verdict
+from trainer.evaluate.lengths import MOST, edges, grouped
 from trainer.evaluate.records import Record
 from trainer.evaluate.scores import Settled, Tally
+from trainer.evaluate.shown import SIDES, Bin
 from trainer.events import Note
 from trainer.model.voices import BASE, TUNED
 
@@ -50,6 +54,16 @@ def perplexity(loss: float | None) -> float | None:
     return None if loss is None or loss > 700 else math.exp(loss)
 
 
+def lengths_of(records: Sequence[Record], sides: Sequence[str], score: str) -> tuple[Bin, ...]:
+    """The means of a score by the length of the reference, of the rows that have one."""
+    held = [each for each in records if each["label"] is not None]
+    lengths = np.array([each["label_tokens"] for each in held], dtype=np.int64)
+    values = {
+        side: np.array([each["scores"].get(side, {}).get(score) for each in held], dtype=np.float64) for side in SIDES if side in sides
+    }  # fmt: skip
+    return grouped(lengths, values, edges(lengths, MOST))
+
+
 def build(
     tally: Tally,
     records: Sequence[Record],
@@ -82,7 +96,8 @@ def build(
     report = {
         "kind": kind, "rows": len(records), "of": total, "stopped": stopped, "main": main, "sides": means,
         "loss": loss, "perplexity": {side: perplexity(each) for side, each in loss.items()}, "verdict": verdict,
-        "judge": asdict(judged) if judged else None, "table": _table(found), "notes": [_plain(note) for note in (*told, *new)],
+        "judge": asdict(judged) if judged else None, "table": _table(found),
+        "lengths": [each._asdict() for each in lengths_of(records, sides, main)], "notes": [_plain(note) for note in (*told, *new)],
     }  # fmt: skip
     return report, new
 

@@ -25,13 +25,16 @@ class Chosen:
 def rows_of(config: RunConfig) -> Chosen:
     """The rows that `config` evaluates: of `eval_dataset`, of the part of `dataset` held back by `val_size`, or all.
 
-    Held back are the same rows as in a training with the same options. Raises UserError when there is no row, and what
+    Held back are the same rows as in a training with the same options, or with those of the training that are named
+    (`held_seed`, `held_samples`); of these the first `max_samples` are evaluated. Raises UserError when there is no row, and what
     reading raises.
     """
     data = config.data
     if data.val_size and not data.eval_dataset:
-        found = load_rows(data, config.train.seed, config.model.hub)
-        chosen = Chosen(found.evaluation, found.problems)
+        split = config.splitting()
+        found = load_rows(split.data, split.train.seed, config.model.hub)
+        most = data.max_samples if config.evaluate.held_samples is not None else None
+        chosen = Chosen(found.evaluation[:most], found.problems)
     else:
         chosen = _all_rows(config, data.eval_dataset or data.dataset)
     if not chosen.rows:

@@ -217,9 +217,17 @@ class Session:
             "loss": {
                 name: row.losses[number].mean if number in row.losses else None for number, name in sides
             },
-            "label_tokens": max((each.tokens for each in row.losses.values()), default=0),
+            "label_tokens": self._label_tokens(row),
             "scores": {name: self._scores(each, item.label) for name, each in said.items()},
         }
+
+    def _label_tokens(self, row: _Open) -> int:
+        """Of the reference, as many as were measured; else as many as it has."""
+        if row.losses:
+            return max(each.tokens for each in row.losses.values())
+        label = row.item.label
+        tokenizer = self._answerer.sides[-1].tokenizer
+        return len(tokenizer(label, add_special_tokens=False)["input_ids"]) if label else 0
 
     def _scores(self, answer: Answer | None, label: str | None) -> dict[str, float | None]:
         kind = self._tally.kind

@@ -80,13 +80,17 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TablePage:
-    """Some rows. `found` are those that the wish finds, `done` all that there are so far."""
+    """Some rows. `found` are those that the wish finds, `done` all that there are so far.
+
+    `read` is the share of the file that is read: below 1 there are more rows, and soon known.
+    """
 
     rows: tuple[TableRow, ...]
     number: int
     pages: int
     found: int
     done: int
+    read: float = 1.0
 
 
 @dataclass(frozen=True)

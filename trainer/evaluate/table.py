@@ -1,173 +1,109 @@
-"""The rows of an evaluation: an index of numbers in memory, the texts in their file until somebody looks at them."""
+"""The rows of an evaluation: what is known of them in memory, their texts in the file until somebody looks at them."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from array import array
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import UserError
-from trainer.evaluate.finder import Finder
-from trainer.evaluate.lines import difference, own_score, read_line
-from trainer.evaluate.shown import SIDES, Counts, Side, TablePage, TableRow, Wish, pick_main
+from trainer.evaluate.columns import Columns, Places
+from trainer.evaluate.kept import keep
+from trainer.evaluate.lines import difference, read_line
+from trainer.evaluate.reading import Reading
+from trainer.evaluate.shown import Counts, Side, TablePage, TableRow, Wish, pick_main
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
-# What differs by less is equal, as in the verdict (trainer/evaluate/compare.py).
-EQUAL = 1e-6
 SEARCHES = 16
-_FACTS = ("offset", "size", "row", "number", "dataset", "lengths", "changed", "cut", "labelled", "compared")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What is known of all rows, each array of the shape (rows,), in dataset order.
-
-    `place` is the row's place in the file. `key` is the same in two runs for the same number, question and reference of
-    a dataset. `lengths` are the reference's tokens. `scores[side][name]` is NaN where a row has none.
-    """
-
-    place: Places
-    offset: Places
-    size: Places
-    row: Places
-    number: Places
-    dataset: Places
-    lengths: Places
-    changed: Places
-    cut: Places
-    labelled: Places
-    compared: Places
-    key: NDArray[np.uint64]
-    scores: dict[Side, dict[str, Floats]]
-    names: tuple[str, ...]
-    datasets: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def of(self, side: Side, score: str) -> Floats:
-        """A score of a side; NaN for all rows where nothing has it."""
-        found = self.scores[side].get(score)
-        return np.full(len(self), np.nan) if found is None else found
-
-    def difference(self, score: str) -> Floats:
-        """Tuned less base, exactly 0 for what is equal but for rounding; NaN where one of them has no score."""
-        found: Floats = self.of("tuned", score) - self.of("base", score)
-        found[np.abs(found) < EQUAL] = 0.0
-        return found
+# Whoever asks reads so long by himself; what is left is read beside, in parts between which others may ask.
+FIRST_S, PART_S = 0.25, 0.05
+_PAUSE_S = 0.001
 
 
 class Table:
-    """The rows of one rows.jsonl, which may still grow. Every method may be called from any thread."""
+    """The rows of one rows.jsonl, which may still grow. Every method may be called from any thread.
+
+    Methods that say so answer at once, from the rows that are read by then: `read` says their share of the file.
+    All others wait until a large file is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._identity, self._read = 0, 0
-        self._facts = {name: array("q") for name in _FACTS}
-        self._keys = array("Q")
-        self._dead: set[int] = set()
-        self._at: dict[int, int] = {}
-        self._datasets: dict[str, int] = {}
-        self._scores: dict[Side, dict[str, array[float]]] = {side: {} for side in SIDES}
-        self._names: dict[str, None] = {}
-        self._finder = Finder()
-        self._found: OrderedDict[str, list[int]] = OrderedDict()
+        self._reading = Reading(path)
+        # Set while nobody reads on beside those who ask.
+        self._idle = threading.Event()
+        self._idle.set()
         self._columns: Columns | None = None
+        self._of: object = None
+        self._found: OrderedDict[str, list[int]] = OrderedDict()
 
     # Reading
 
-    def columns(self) -> Columns:
-        """All rows as they are now. Raises UserError when the file cannot be read."""
-        with self._lock:
-            try:
-                self._refresh()
-            except FileNotFoundError:
-                self._reset()
-            except OSError as error:
-                raise UserError("results_unreadable", reason=error.strerror or str(error)) from error
-            if self._columns is None:
-                self._columns = self._gather()
-            return self._columns
+    def columns(self, *, whole: bool = True) -> Columns:
+        """All rows as they are now; unless `whole` at once. Raises UserError when the file cannot be read."""
+        while True:
+            with self._lock:
+                is_whole = self._advance()
+                if is_whole or not whole:
+                    return self._gathered()
+            self.wait()
 
-    def _refresh(self) -> None:
-        stat = self.path.stat()
-        if stat.st_ino != self._identity or stat.st_size < self._read:
-            self._reset()
-            self._identity = stat.st_ino
-        if stat.st_size == self._read:
-            return
-        with self.path.open("rb") as file:
-            file.seek(self._read)
-            for line in file:
-                # A line without its end is still being written.
-                if not line.endswith(b"\n"):
-                    break
-                row = read_line(line)
-                if row is not None:
-                    self._add(row, self._read, len(line))
-                self._read += len(line)
+    def wait(self, seconds: float | None = None) -> None:
+        """Waits until all rows are read, at most so long."""
+        self._idle.wait(seconds)
 
-    def _add(self, row: TableRow, offset: int, size: int) -> None:
-        place = len(self._keys)
-        if row.row in self._at:
-            # Evaluated again after a crash: the later one counts.
-            self._dead.add(self._at[row.row])
-        self._at[row.row] = place
-        facts = (
-            offset, size, row.row, row.number, self._datasets.setdefault(row.dataset, len(self._datasets)),
-            row.label_tokens, row.base is not None and row.base != row.tuned, any(row.cut.values()),
-            row.label is not None, row.base is not None,
-        )  # fmt: skip
-        for name, value in zip(_FACTS, facts, strict=True):
-            self._facts[name].append(value)
-        self._keys.append(_key(row))
-        for side, scores in row.scores.items():
-            for name in scores:
-                self._names.setdefault(name)
-                held = self._scores[side].setdefault(name, array("d"))
-                held.extend([np.nan] * (place - len(held)))
-                held.append(own_score(row, side, name))
-        self._finder.add(row.system, row.question, row.label, row.tuned, row.base)
-        self._columns = None
-        self._found.clear()
+    def _advance(self) -> bool:
+        """Reads on, unless that is being done already; whether all is read."""
+        if not self._idle.is_set():
+            return False
+        try:
+            whole = self._reading.advance(FIRST_S)
+        except FileNotFoundError:
+            self._reading.forget()
+            return True
+        except OSError as error:
+            raise UserError("results_unreadable", reason=error.strerror or str(error)) from error
+        if not whole or self._reading.is_to_keep:
+            self._idle.clear()
+            threading.Thread(target=self._work, name="rows", daemon=True).start()
+        return whole
 
-    def _gather(self) -> Columns:
-        count = len(self._keys)
-        rows = np.array(self._facts["row"], dtype=np.int64)
-        living = np.ones(count, dtype=bool)
-        living[list(self._dead)] = False
-        order = np.flatnonzero(living)
-        order = order[np.argsort(rows[order], kind="stable")]
+    def _work(self) -> None:
+        """Reads to the end, and keeps what was read in a file."""
+        copy = None
+        try:
+            if doubtful := self._reading.doubtful:
+                is_his = doubtful.is_of(self.path)
+                with self._lock:
+                    self._reading.settle(doubtful if is_his else None)
+            while True:
+                with self._lock:
+                    if self._reading.advance(PART_S):
+                        copy = self._reading.copy_to_keep()
+                        break
+                # A lock goes to whoever is awake: the others have to be let in.
+                time.sleep(_PAUSE_S)
+        except OSError:
+            # Whoever asks next is told.
+            pass
+        finally:
+            self._idle.set()
+        if copy:
+            keep(self.path, copy)
 
-        def floats(held: array[float]) -> Floats:
-            padded = np.full(count, np.nan)
-            padded[: len(held)] = held
-            return padded[order]
-
-        return Columns(
-            place=order,
-            key=np.array(self._keys, dtype=np.uint64)[order],
-            scores={
-                side: {name: floats(held) for name, held in each.items()}
-                for side, each in self._scores.items()
-            },
-            names=tuple(self._names),
-            datasets=tuple(self._datasets),
-            **{name: np.array(held, dtype=np.int64)[order] for name, held in self._facts.items()},
-        )
+    def _gathered(self) -> Columns:
+        ledger, share = self._reading.ledger, self._reading.share
+        state = (ledger, len(ledger), share)
+        if self._columns is None or self._of != state:
+            self._columns, self._of = ledger.gather(share), state
+            self._found.clear()
+        return self._columns
 
     # Asking
 
@@ -176,32 +112,24 @@ class Table:
 
         `main` is the score of a wish that names none.
         """
-        with self._lock:
-            columns = self.columns()
-            score = pick_main(columns.names, wish.score or main)
-            keep = _kept(columns, wish.only, score)
-            if wish.dataset:
-                number = self._datasets.get(wish.dataset, -1)
-                keep &= columns.dataset == number
-            if wish.search.strip():
-                keep &= np.isin(columns.place, self._search(wish.search))
-            found: Places = np.flatnonzero(keep)
-            return _ordered(columns, found, wish.order, score)
+        return self._select(self.columns(), wish, main)
 
     def page(self, wish: Wish, number: int = 1, size: int = 20, main: str = "") -> TablePage:
-        """Page `number` (from 1; the nearest that there is) of what is wished."""
-        with self._lock:
-            found, columns = self.select(wish, main), self.columns()
-            pages = max(1, -(-len(found) // size))
-            number = min(max(1, number), pages)
-            shown = found[(number - 1) * size : number * size]
-            score = pick_main(columns.names, wish.score or main)
-            rows = tuple(self.rows(shown, score))
-        return TablePage(rows, number, pages, len(found), len(columns))
+        """Page `number` (from 1; the nearest that there is) of what is wished, at once."""
+        columns = self.columns(whole=False)
+        found = self._select(columns, wish, main)
+        pages = max(1, -(-len(found) // size))
+        number = min(max(1, number), pages)
+        shown = found[(number - 1) * size : number * size]
+        score = pick_main(columns.names, wish.score or main)
+        rows = tuple(self._rows(columns, shown, score))
+        return TablePage(rows, number, pages, len(found), len(columns), columns.read)
 
     def rows(self, indices: Sequence[int] | Places, score: str = "") -> Iterator[TableRow]:
         """The rows at these indices into `columns()`, read from the file; `score` is that of their difference."""
-        columns = self.columns()
+        return self._rows(self.columns(), indices, score)
+
+    def _rows(self, columns: Columns, indices: Sequence[int] | Places, score: str) -> Iterator[TableRow]:
         if not len(indices):
             return
         with self.path.open("rb") as file:
@@ -212,18 +140,18 @@ class Table:
                     yield replace(row, difference=difference(row, score))
 
     def row(self, row: int, main: str = "") -> TableRow:
-        """The row of this number. Raises UserError when there is none."""
-        with self._lock:
-            columns = self.columns()
+        """The row of this number, at once where it is read already. Raises UserError when there is none."""
+        for whole in (False, True):
+            columns = self.columns(whole=whole)
             # The number comes from a page, and may be larger than any array takes.
             found = np.flatnonzero(columns.row == min(max(-1, row), 1 << 62))
-            for each in self.rows(found, pick_main(columns.names, main)):
+            for each in self._rows(columns, found, pick_main(columns.names, main)):
                 return each
         raise UserError("results_no_row", row=row)
 
     def counts(self, main: str = "") -> Counts:
-        """How many rows there are of each kind."""
-        columns = self.columns()
+        """How many rows there are of each kind, at once."""
+        columns = self.columns(whole=False)
         score = pick_main(columns.names, main)
         kinds = ("changed", "better", "equal", "worse", "cut", "unlabelled")
         return Counts(
@@ -244,12 +172,29 @@ class Table:
             if each
         }
 
-    def _search(self, search: str) -> list[int]:
-        if search not in self._found:
-            self._found[search] = self._finder.find(search)
-            if len(self._found) > SEARCHES:
-                self._found.popitem(last=False)
-        return self._found[search]
+    def _select(self, columns: Columns, wish: Wish, main: str) -> Places:
+        score = pick_main(columns.names, wish.score or main)
+        keep = _kept(columns, wish.only, score)
+        if wish.dataset:
+            number = columns.datasets.index(wish.dataset) if wish.dataset in columns.datasets else -1
+            keep &= columns.dataset == number
+        if wish.search.strip():
+            having = self._search(wish.search)
+            keep &= having[np.minimum(columns.place, len(having) - 1)]
+        found: Places = np.flatnonzero(keep)
+        return _ordered(columns, found, wish.order, score)
+
+    def _search(self, search: str) -> NDArray[np.bool_]:
+        """Whether each place of the file has it, and one more."""
+        with self._lock:
+            ledger = self._reading.ledger
+            if search not in self._found:
+                self._found[search] = ledger.finder.find(search)
+                if len(self._found) > SEARCHES:
+                    self._found.popitem(last=False)
+            having = np.zeros(len(ledger) + 1, dtype=bool)
+            having[self._found[search]] = True
+            return having
 
 
 def _kept(columns: Columns, only: str, score: str) -> NDArray[np.bool_]:
@@ -271,11 +216,3 @@ def _ordered(columns: Columns, found: Places, order: str, score: str) -> Places:
     by = (columns.difference(score) if compared else columns.of("tuned", score))[found]
     ranked: Places = found[np.argsort(by if order == "worse" else -by, kind="stable")]
     return ranked
-
-
-def _key(row: TableRow) -> int:
-    """A number that is the same for the same row of the same dataset, and hardly for any other."""
-    said: Any = (row.dataset, row.number, row.system, row.question, row.label)
-    return int.from_bytes(
-        hashlib.blake2b(repr(said).encode("utf-8", "replace"), digest_size=8).digest(), "little"
-    )

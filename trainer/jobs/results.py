@@ -73,7 +73,10 @@ class Results:
     # Rows
 
     def page(self, run: str, wish: Wish | None = None, number: int = 1, size: int = 20) -> TablePage:
-        """Page `number` (from 1; the nearest that there is) of the rows that are wished."""
+        """Page `number` (from 1; the nearest that there is) of the rows that are wished, at once.
+
+        Of a large run that is looked at for the first time there are the first rows only; its `read` says so.
+        """
         return self._table(run).page(wish or Wish(), number, size, self._main(run))
 
     def row(self, run: str, row: int) -> TableRow:
@@ -81,8 +84,12 @@ class Results:
         return self._table(run).row(row, self._main(run))
 
     def counts(self, run: str, score: str = "") -> Counts:
-        """How many rows there are of each kind; better, equal and worse are those of `score`, or of the main one."""
+        """How many rows there are of each kind by now; better, equal and worse are those of `score`, or of the main one."""
         return self._table(run).counts(score or self._main(run))
+
+    def wait(self, run: str, seconds: float) -> None:
+        """Returns once all rows of a run are read, at the latest after so long."""
+        self._table(run).wait(seconds)
 
     def means(self, run: str) -> dict[Side, dict[str, float]]:
         """The means of all scores over the rows so far."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,12 +11,13 @@ from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, evaluate_said, marks
-from webui.evaluate_browse import act, of_run, show
+from webui.evaluate_browse import act, show
 from webui.evaluate_desk import ADVANCED, JUDGE, NAMED, ROWS, EvaluateDesk, Wanted
+from webui.evaluate_follow import Drawn, Following, catch_up, follow
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
-from webui.evaluate_rows import Browse, rows_html
+from webui.evaluate_rows import rows_html
 from webui.held import Held
 from webui.i18n import say, tagged
 from webui.live import QUIET, RunPanel, chosen_run
@@ -28,19 +28,11 @@ from webui.theme import HERE
 from webui.watch import View
 
 SCRIPT = (HERE / "evaluate_rows.js").read_text(encoding="utf-8")
+COUNTED = (HERE / "evaluate_counted.js").read_text(encoding="utf-8")
 EXPORTS = ("csv", "jsonl", "html")
 FOLD = "say-evaluate-advanced"
 # `trigger` sends the click to the server; page.js calls this.
 RESETTER = f"window.tuneboard.resets['{FOLD}'] = (name) => trigger('click', {{ name }});"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one page has asked of the rows, and for what its rows and its chart were drawn."""
-
-    browse: Browse = Browse()
-    drawn: tuple[Any, ...] = ()
-    laid: tuple[Any, ...] = ()
 
 
 class EvaluateTab:
@@ -51,7 +43,7 @@ class EvaluateTab:
         self._desk = EvaluateDesk(workspace)
         self._language = top.language
         self._top = top.inputs()
-        self.held = gr.State(Held(Seen()))
+        self.held = gr.State(Held(Following()))
         self._found = gr.State(())
         with gr.Row(elem_id="evaluate"):
             with gr.Column(elem_id="evaluate-decide", scale=5, min_width=320):
@@ -134,6 +126,8 @@ class EvaluateTab:
                     for what in EXPORTS
                 }  # fmt: skip
             self.rows = gr.HTML(elem_id="evaluate-rows", apply_default_css=False, js_on_load=SCRIPT)
+            # Never seen: its numbers go into the rows that stand there, which a drawing would take from under the reader.
+            self._counted = gr.HTML(elem_id="evaluate-counted", apply_default_css=False, js_on_load=COUNTED)
             self._handed = gr.File(visible=False)
 
     # Wiring
@@ -149,7 +143,7 @@ class EvaluateTab:
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Fills the tab when the page is loaded, and its rows whenever it is opened."""
         seen = [self.held, self.panel.view, self._language, self.search]
-        shown(self._follow, seen, [self.rows, self.search], **QUIET)
+        self._following(shown, seen)
         self.panel.attach(loaded)
         loaded(self._open_up, [self._language], self._menus, **QUIET)
 
@@ -183,9 +177,7 @@ class EvaluateTab:
         lang.change(self._say_problems, [lang, self._found], [self._problems], **QUIET)
         lang.change(self._runs, [lang], [self.whom], **QUIET)
         seen = [self.held, panel.view, lang]
-        panel.head.change(
-            self._follow, [*seen, self.search], [self.rows, self.search], trigger_mode="always_last", **QUIET
-        )
+        self._following(panel.head.change, [*seen, self.search])
         self.rows.click(self._press, seen, [self.rows], trigger_mode="multiple", **QUIET)
         self.search.change(
             self._search, [*seen, self.search], [self.rows], trigger_mode="always_last", **QUIET
@@ -199,6 +191,11 @@ class EvaluateTab:
         )
         gr.on([self.others.change, panel.head.change], self._lay, [*seen, self.others], [self._overlay],
               trigger_mode="always_last", **QUIET)  # fmt: skip
+
+    def _following(self, event: Callable[..., Any], seen: list[Any]) -> None:
+        drawn = [self.rows, self._counted]
+        followed = event(self._follow, seen, [*drawn, self.search], trigger_mode="always_last", **QUIET)
+        followed.then(self._catch_up, [self.held], drawn, **QUIET)
 
     # The left column
 
@@ -252,39 +249,32 @@ class EvaluateTab:
 
     # The rows
 
-    def _follow(self, held: Held[Seen], view: Held[View], lang: str, words: str) -> list[Any]:
-        """The rows of the run that is shown, when there are more of them. A page that is full stays until the run ends."""
-        with held.turn:
-            before, browse = held.value.browse, of_run(held.value.browse, view.value.run)
-            held.value = replace(held.value, browse=browse)
-            if browse.editing is not None:
-                return [gr.skip(), gr.skip()]
-            shown = show(self._workspace.results, browse)
-            over = view.value.cursor.story.final is not None
-            rows = len(shown.page.rows) if shown else 0
-            key = (browse.run, lang, over, rows if not over else shown and shown.counts.done)
-            if key == held.value.drawn:
-                return [gr.skip(), gr.skip()]
-            held.value = replace(held.value, drawn=key)
-            new = before.run != browse.run
-            return [rows_html(browse, shown, lang), "" if new and words else gr.skip()]
+    def _follow(self, held: Held[Following], view: Held[View], lang: str, words: str) -> list[Any]:
+        other = held.value.browse.run != view.value.run
+        followed = follow(self._workspace.results, held, view.value, lang)
+        return [*_skipping(followed), "" if other and words else gr.skip()]
 
-    def _press(self, event: gr.EventData, held: Held[Seen], view: Held[View], lang: str) -> str:
+    def _catch_up(self, held: Held[Following]) -> Iterator[list[Any]]:
+        # A generator that yields nothing would empty what it could have filled.
+        yield [gr.skip(), gr.skip()]
+        for followed in catch_up(self._workspace.results, held):
+            yield _skipping(followed)
+
+    def _press(self, event: gr.EventData, held: Held[Following], view: Held[View], lang: str) -> str:
         return self._asked(held, event._data if isinstance(event._data, dict) else {}, lang)
 
-    def _search(self, held: Held[Seen], view: Held[View], lang: str, words: str) -> Any:
+    def _search(self, held: Held[Following], view: Held[View], lang: str, words: str) -> Any:
         if words == held.value.browse.wish.search:
             return gr.skip()
         return self._asked(held, {"act": "search", "id": words}, lang)
 
-    def _asked(self, held: Held[Seen], data: dict[str, Any], lang: str) -> str:
+    def _asked(self, held: Held[Following], data: dict[str, Any], lang: str) -> str:
         with held.turn:
-            browse = act(self._workspace.results, held.value.browse, data)
-            held.value = replace(held.value, browse=browse)
-            return rows_html(browse, show(self._workspace.results, browse), lang)
+            held.value.browse = act(self._workspace.results, held.value.browse, data)
+            return rows_html(held.value.browse, show(self._workspace.results, held.value.browse), lang)
 
     def _exporter(self, what: Any) -> Callable[..., list[Any]]:
-        def export(held: Held[Seen], view: Held[View], lang: str) -> list[Any]:
+        def export(held: Held[Following], view: Held[View], lang: str) -> list[Any]:
             sweep()
             try:
                 job = self._workspace.jobs.get(view.value.run)
@@ -301,13 +291,13 @@ class EvaluateTab:
     def _evaluations(self, view: Held[View], lang: str) -> Any:
         return gr.update(choices=self._desk.evaluations(lang, without=view.value.run))
 
-    def _lay(self, held: Held[Seen], view: Held[View], lang: str, others: list[str]) -> Any:
+    def _lay(self, held: Held[Following], view: Held[View], lang: str, others: list[str]) -> Any:
         now = view.value
         key = (now.run, tuple(others or ()), lang, now.cursor.story.final is not None)
         with held.turn:
             if key == held.value.laid:
                 return gr.skip()
-            held.value = replace(held.value, laid=key)
+            held.value.laid = key
         if not others or not now.run:
             return ""
         try:
@@ -315,6 +305,10 @@ class EvaluateTab:
             return overlay_html(self._workspace.results.overlay(runs), lang)
         except UserError as error:
             return evaluate_said.problems((error,), lang)
+
+
+def _skipping(drawn: Drawn) -> list[Any]:
+    return [gr.skip() if html is None else html for html in drawn]
 
 
 def _proposed(name: str) -> Any:
