@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from trainer.errors import Values
 from trainer.events import Note
-from trainer.jobs.results import Bin
+from trainer.jobs.results import LOSS, Bin
 from webui.evaluate_table import table_html
 from webui.findings import notes_html
 from webui.i18n import say
@@ -74,20 +74,26 @@ def score_name(name: str, lang: str) -> str:
     """What a score is called on the page; one that the page does not know keeps its own name."""
     if name in NAMES:
         return NAMES[name]
+    if name == LOSS:
+        return say("evaluate.loss", lang)
     try:
         return say(f"evaluate.score.{name}", lang)
     except KeyError:
         return name
 
 
-def number(value: float | None) -> str:
-    """A score with one decimal, or a dash."""
-    return "–" if value is None else f"{value:.1f}"
+def number(value: float | None, score: str = "") -> str:
+    """A score with one decimal, or a dash; a loss has three."""
+    return "–" if value is None else f"{value:.{_digits(score)}f}"
 
 
-def signed(value: float) -> str:
+def signed(value: float, score: str = "") -> str:
     """A difference with its sign; a true minus is as wide as a plus."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value:+.{_digits(score)}f}".replace("-", "−")
+
+
+def _digits(score: str) -> int:
+    return 3 if score == LOSS else 1
 
 
 def sentence(verdict: Verdict, lang: str) -> str:
@@ -148,7 +154,7 @@ def _card(judged: Judged, side: Side, lang: str) -> str:
     title = _say("score_alone", lang) if alone else escape(say(f"chat.side.{side}", lang))
     return (
         f'<div class="tb-score tb-of-{side}" data-side="{side}"><h4><i class="tb-dot"></i>{title}</h4>'
-        f"<b>{number(mean)}</b><span>{escape(score_name(judged.main, lang))} · {rows}</span></div>"
+        f"<b>{number(mean, judged.main)}</b><span>{escape(score_name(judged.main, lang))} · {rows}</span></div>"
     )
 
 
@@ -159,7 +165,7 @@ def _difference(judged: Judged, lang: str) -> str:
     if verdict is None:
         tuned, base = (judged.sides.get(side, {}).get(judged.main) for side in ("tuned", "base"))
         known = tuned is not None and base is not None
-        value = signed(tuned - base) if tuned is not None and base is not None else "–"
+        value = signed(tuned - base, judged.main) if tuned is not None and base is not None else "–"
         under = _say("interval_later", lang) if known and not judged.over else ""
         bar = _share(0, 0, 0, lang)
     else:
@@ -220,7 +226,11 @@ def _scores(judged: Judged, lang: str) -> str:
     """Every score of both sides, folded away: the cards say the one that counts."""
     sides = [side for side in SIDES if side in judged.sides]
     names = list(dict.fromkeys(name for side in sides for name in judged.sides[side]))
-    rows = [(score_name(name, lang), [judged.sides[side].get(name) for side in sides], 1) for name in names]
+    rows = [
+        (score_name(name, lang), [judged.sides[side].get(name) for side in sides], 1)
+        for name in names
+        if name != LOSS
+    ]
     for key, values in (("loss", judged.losses), ("perplexity", judged.perplexities)):
         if values and any(value is not None for value in values.values()):
             rows.append((say(f"evaluate.{key}", lang), [values.get(side) for side in sides], 3))

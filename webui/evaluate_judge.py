@@ -8,7 +8,7 @@ from typing import Any
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.jobs.job import Job
-from trainer.jobs.results import Bin, Results
+from trainer.jobs.results import LOSS, Bin, Results
 from trainer.jobs.workspace import Workspace
 from webui import evaluate_head
 from webui.evaluate_cards import SIDES, Judged, Verdict, cards_html
@@ -54,7 +54,7 @@ class Judge:
         forgot, guard = self._forgot(scene)
         return Judged(
             int(report.get("rows", done)), int(report.get("of", total)), _is_over(scene), str(report.get("main", "")),
-            _sides(report.get("sides") or {}), verdict_of(report), report.get("loss"),
+            _sides(report.get("sides") or _losses(report)), verdict_of(report), report.get("loss"),
             report.get("perplexity"), report.get("table"), _together(notes, notes_of(report)), bins, forgot, guard,
             verdict_of(report, "judge", JUDGE),
         )  # fmt: skip
@@ -96,6 +96,14 @@ def _main(results: Results, run: str) -> str:
         return results.counts(run).main
     except (UserError, OSError):
         return ""
+
+
+def _losses(report: Mapping[str, Any]) -> dict[str, Mapping[str, float | None]]:
+    """What stands for the scores of rows that were only measured."""
+    found = report.get(LOSS)
+    if not isinstance(found, Mapping) or report.get("main") != LOSS:
+        return {}
+    return {side: {LOSS: loss} for side, loss in found.items()}
 
 
 def _lengths(report: Mapping[str, Any] | None) -> tuple[Bin, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from trainer.jobs.job import Job
@@ -39,7 +40,7 @@ def report_text(workspace: Workspace, job: Job, lang: str) -> ReportText:
         sentence=" ".join(sentence(each, lang) for each in verdicts if each),
         notes=[f"{each.text} {each.hint}".strip() for each in notes],
         scores={name: score_name(name, lang) for name in counts.scores},
-        number=number,
+        number=partial(number, score=counts.main),
         title=_say("title", lang).format(name=job.name),
         facts=facts,
     )

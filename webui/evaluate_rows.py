@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from trainer.errors import UserError
-from trainer.jobs.results import SIDES, Corrected, Counts, Marks, Piece, TablePage, TableRow, Wish
+from trainer.jobs.results import LOSS, SIDES, Corrected, Counts, Marks, Piece, TablePage, TableRow, Wish
 from webui.evaluate_cards import number, score_name, signed
 from webui.i18n import say, say_error
 from webui.panel import button
@@ -229,6 +229,8 @@ def _pieces(pieces: Sequence[Piece]) -> str:
 
 
 def _answer(row: TableRow, side: str, pieces: Sequence[Piece], lang: str) -> str:
+    if not row.answered:
+        return '<i class="tb-hint">–</i>'
     text = row.tuned if side == "tuned" else row.base or ""
     said = _pieces(pieces) if text.strip() else f'<i class="tb-hint">{_say("no_answer", lang)}</i>'
     cut = f' <span class="tb-cut">{_say("cut", lang)}</span>' if row.cut.get(side) else ""  # type: ignore[call-overload]
@@ -239,13 +241,15 @@ def _scores(row: TableRow, score: str, lang: str) -> str:
     """The score of each side, the difference, what may be done with the row, and all scores when it is open."""
     values = {side: row.scores.get(side, {}).get(score) for side in SIDES if side in row.scores}
     shown = "".join(
-        f'<span class="tb-of-{side}" aria-label="{escape(say(f"chat.side.{side}", lang))}"><i class="tb-dot"></i>{number(value)}</span>'
+        f'<span class="tb-of-{side}" aria-label="{escape(say(f"chat.side.{side}", lang))}"><i class="tb-dot"></i>{number(value, score)}</span>'
         for side, value in values.items()
     )
     difference = ""
     if row.difference is not None and len(values) == 2:
         kind = "better" if row.difference > 0 else "worse" if row.difference < 0 else "equal"
-        difference = f'<b class="tb-{kind}">{signed(row.difference) if row.difference else "="}</b>'
+        # A loss that has fallen is better, and said to have fallen.
+        change = -row.difference if score == LOSS else row.difference
+        difference = f'<b class="tb-{kind}">{signed(change, score) if row.difference else "="}</b>'
     tools = button("chat", say("evaluate.rows.chat", lang), str(row.row)) + button(
         "edit", say("evaluate.rows.correct", lang), str(row.row)
     )

@@ -19,10 +19,12 @@ from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from tests.chat.tiny import write_adapter
 from tests.evaluate.tiny import Run, after, evaluate, rows, write_data, write_speaker
+from trainer import eval_command
 from trainer.cli import main
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.evaluate import progress
+from trainer.evaluate.table import Table
 from trainer.events import Finished, Stopped
 from trainer.paths import REPOSITORY
 
@@ -167,6 +169,14 @@ def test_losses_are_those_of_each_row_alone(configure: Configure, base: Path, ad
     only = evaluate(configure("only", do_predict=False, do_eval=True))
     assert only.json("eval_results.json")["eval_loss"] == pytest.approx(mean, rel=1e-4)
     assert not (only.folder / "generated_predictions.jsonl").exists()
+    report = only.json("report.json")
+    assert (report["main"], report["sides"], report["verdict"]) == ("loss", {}, None)
+    assert sum(each["rows"] for each in report["lengths"]) == COUNT
+    table = Table(only.folder / "rows.jsonl")
+    assert table.counts().main == "loss" and table.means()["tuned"]["loss"] == pytest.approx(
+        sum(each["loss"]["tuned"] for each in only.rows) / COUNT
+    )
+    assert eval_command.table(report)[-1].startswith("perplexity")
 
 
 def test_a_stopped_run_keeps_its_rows_and_goes_on_after_them(

@@ -154,6 +154,33 @@ def test_one_side_is_ordered_by_its_own_score(tmp_path: Path) -> None:
     assert table.row(0).base is None and "base" not in table.row(0).scores
 
 
+def measured(row: int, tuned: float | None, base: float | None) -> dict[str, Any]:
+    """A row that nobody has answered."""
+    none = dict.fromkeys(("rouge-l", "bleu-4"))
+    return line(
+        row, predict=None, base=None, ending={}, tokens={}, loss={"base": base, "tuned": tuned},
+        scores={"tuned": none, "base": none},
+    )  # fmt: skip
+
+
+def test_rows_that_are_only_measured_are_compared_by_their_loss(tmp_path: Path) -> None:
+    given = [measured(0, 1.0, 2.0), measured(1, 3.0, 1.0), measured(2, 1.5, 1.5), measured(3, None, None)]
+    table = Table(write(tmp_path / "rows.jsonl", given))
+    counts = table.counts("rouge-l")
+    assert (counts.main, counts.scores, counts.compared, counts.changed) == ("loss", ("loss",), True, 0)
+    assert (counts.better, counts.equal, counts.worse) == (1, 1, 1), "less is better"
+    assert rows(table, order="worse") == [1, 2, 0, 3] and rows(table, order="better") == [0, 2, 1, 3]
+    first = table.page(Wish()).rows[0]
+    assert first.difference == 1.0 and not first.answered and first.base is None
+    alone = Table(
+        write(
+            tmp_path / "alone.jsonl",
+            [{**measured(n, 1.0 + n, None), "loss": {"tuned": 1.0 + n}} for n in range(2)],
+        )
+    )
+    assert rows(alone, order="worse") == [1, 0] and not alone.counts().compared
+
+
 WORDS = st.text("aBß中 ", max_size=6)
 
 

@@ -18,6 +18,7 @@ from webui.evaluate_browse import act, of_run, show
 from webui.evaluate_cards import cards_html
 from webui.evaluate_desk import ADVANCED, HELD, NAMED, EvaluateDesk, Wanted
 from webui.evaluate_judge import Judge
+from webui.evaluate_report import report_text
 from webui.evaluate_rows import Browse, rows_html
 from webui.evaluate_table import table_html
 from webui.i18n import say
@@ -136,6 +137,33 @@ def test_the_cards_answer_in_one_sentence(workspace: Workspace) -> None:
     assert 'data-side="base"' not in alone and 'data-side="difference"' not in alone
     make(workspace.saves, "eval_3", 7, adapter="saves/x", over=False)
     assert say("evaluate.so_far") in judged(workspace, "Sprout/lora/eval_3")
+
+
+def test_a_run_that_only_measures_shows_its_losses(workspace: Workspace) -> None:
+    folder = make(workspace.saves, "eval_1", 12, adapter="saves/x")
+    lines = [json.loads(each) for each in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    for each in lines:
+        none = dict.fromkeys(each["scores"]["tuned"])
+        each |= {"predict": None, "base": None, "scores": {"tuned": none, "base": none}, "tokens": {}}
+        each |= {"ending": {}, "loss": {"tuned": 1.2, "base": 2.4}}
+    (folder / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report |= {"sides": {}, "main": "loss", "verdict": None, "notes": []}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    html = judged(workspace, RUN)
+    assert "<b>1.210</b>" in html and "<b>−1.190</b>" in html and say("evaluate.waits") not in html
+    assert say("evaluate.perplexity") in html and "11.020" in html
+    browse = of_run(Browse(), RUN)
+    shown = show(workspace.results, browse)
+    assert shown is not None and shown.counts.better == 12
+    table = rows_html(browse, shown, "en")
+    assert "2.400" in table and 'tb-better">−1.200' in table and say("evaluate.rows.no_answer") not in table
+    text = report_text(workspace, workspace.jobs.get(RUN), "en")
+    files = {
+        what: workspace.results.export(RUN, what, text=text).read_text() for what in ("csv", "jsonl", "html")
+    }
+    assert "tuned loss" in files["csv"] and json.loads(files["jsonl"].splitlines()[0])["predict"] is None
+    assert "2.400" in files["html"]
 
 
 def test_the_guard_set_stands_beside_the_run_that_it_belongs_to(workspace: Workspace) -> None:

@@ -13,7 +13,12 @@ from trainer import compat
 from trainer.dataset.conversation import RowProblem
 from trainer.dataset.fields import KINDS
 from trainer.errors import sentences
+from trainer.evaluate import compare, explain
+from trainer.evaluate.scores import KINDS as KINDS_OF_ANSWERS
+from trainer.evaluate.scores import corpus_names, main, names
+from trainer.evaluate.shown import LOSS
 from trainer.paths import REPOSITORY
+from webui.evaluate_cards import NAMES, score_name
 from webui.i18n import LANGUAGES, LOCALES, say_sentence
 from webui.phrases import FIELDS, phrase
 
@@ -105,3 +110,21 @@ def test_what_is_unknown_stays(text: str) -> None:
 def test_the_persons_own_words_stay() -> None:
     said = say_sentence("data_unknown", {"name": "a list", "folder": "nothing", "names": "a text"}, "zh")
     assert "'a list'" in said.text and "'nothing'" in said.text and said.hint.endswith("a text。")
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_who_answered_and_by_which_score_is_said_in_every_language(lang: str) -> None:
+    """What a verdict and its explanations are about comes as English words in their values."""
+    known = json.loads((LOCALES / lang / "words.json").read_text(encoding="utf-8"))
+    sides = (*explain._CALLED.values(), explain._ALONE)
+    # Names of methods are the same everywhere.
+    decisive = {compare.TITLES.get(main(kind), main(kind)) for kind in KINDS_OF_ANSWERS} - set(NAMES.values())
+    missing = {each for each in (*sides, *decisive) if not known.get(each)}
+    assert not missing
+    assert all(phrase(each, lang) == known[each] for each in (*sides, *decisive))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_score_has_a_name_on_the_page(lang: str) -> None:
+    shown = {name for kind in KINDS_OF_ANSWERS for name in (*names(kind), *corpus_names(kind))} | {LOSS}
+    assert {name for name in shown if name not in NAMES and score_name(name, lang) == name} == set()

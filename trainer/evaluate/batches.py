@@ -38,8 +38,12 @@ class Size:
         return max(1, min(count, fits))
 
     def grow(self) -> None:
-        """A whole batch fitted: the next one may be larger."""
-        self.now = min(2 * self.now, self._most)
+        """A whole batch fitted: the next one may be as large as memory allows.
+
+        A step takes hardly longer for many rows than for few, so that every small batch on the way costs as much as a
+        large one.
+        """
+        self.now = self._most
 
     def halve(self, tried: int) -> int:
         """A batch of `tried` rows did not fit. Returns the new size, at which it stays; 0 when one row was too many."""

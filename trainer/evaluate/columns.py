@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.evaluate.finder import Finder
-from trainer.evaluate.shown import SIDES, Side, TableRow
+from trainer.evaluate.shown import LOSS, SIDES, Side, TableRow
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -56,8 +56,13 @@ class Columns:
         return np.full(len(self), np.nan) if found is None else found
 
     def difference(self, score: str) -> Floats:
-        """Tuned less base, exactly 0 for what is equal but for rounding; NaN where one of them has no score."""
+        """Tuned less base, exactly 0 for what is equal but for rounding; NaN where one of them has no score.
+
+        More is better: of the loss it is base less tuned.
+        """
         found: Floats = self.of("tuned", score) - self.of("base", score)
+        if score == LOSS:
+            found = -found
         found[np.abs(found) < EQUAL] = 0.0
         return found
 
@@ -85,7 +90,7 @@ class Ledger:
         facts = (
             offset, size, row.row, row.number, self.datasets.setdefault(row.dataset, len(self.datasets)),
             row.label_tokens, row.base is not None and row.base != row.tuned, any(row.cut.values()),
-            row.label is not None, row.base is not None,
+            row.label is not None, "base" in row.scores,
         )  # fmt: skip
         for held, value in zip(self._facts.values(), facts, strict=True):
             held.append(value)

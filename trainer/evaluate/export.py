@@ -81,7 +81,7 @@ def _lines(rows: Iterable[TableRow]) -> Iterator[str]:
     for row in rows:
         given: dict[str, Any] = {
             "row": row.row, "dataset": row.dataset, "number": row.number, "system": row.system, "question": row.question,
-            "turns": row.turns, "pictures": _names(row), "prompt": row.prompt, "label": row.label, "predict": row.tuned,
+            "turns": row.turns, "pictures": _names(row), "prompt": row.prompt, "label": row.label, "predict": row.tuned if row.answered else None,
             **({} if row.base is None else {"base": row.base}),
             "scores": row.scores, "difference": row.difference, "loss": row.loss, "tokens": row.tokens, "cut": row.cut,
         }  # fmt: skip

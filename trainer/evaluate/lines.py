@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.evaluate.shown import SIDES, Side, TableRow
+from trainer.evaluate.shown import LOSS, SIDES, Side, TableRow
 
 
 def read_line(line: bytes) -> TableRow | None:
@@ -20,10 +20,11 @@ def read_line(line: bytes) -> TableRow | None:
 
 
 def _row(given: Mapping[str, Any]) -> TableRow:
-    base = given.get("base")
-    sides = [side for side in SIDES if side == "tuned" or isinstance(base, str)]
+    base, answered = given.get("base"), given["predict"] is not None
     ending, tokens, loss = (_object(given.get(name)) for name in ("ending", "tokens", "loss"))
-    scores = _object(given.get("scores"))
+    scores = _object(given.get("scores")) if answered else {side: {LOSS: loss[side]} for side in loss}
+    is_compared = isinstance(base, str) or (not answered and "base" in loss)
+    sides = [side for side in SIDES if side == "tuned" or is_compared]
     label = given.get("label")
     return TableRow(
         row=int(given["row"]),
@@ -48,14 +49,17 @@ def _row(given: Mapping[str, Any]) -> TableRow:
         tokens={side: int(tokens.get(side) or 0) for side in sides},
         cut={side: ending.get(side) == "length" for side in sides},
         label_tokens=int(given.get("label_tokens") or 0),
+        answered=answered,
         media=tuple(each for each in given.get("media") or () if isinstance(each, str)),
     )
 
 
 def difference(row: TableRow, score: str) -> float | None:
-    """Tuned less base; None where one of them has no such score."""
+    """Tuned less base, of the loss base less tuned; None where one of them has no such score."""
     tuned, base = (row.scores.get(side, {}).get(score) for side in ("tuned", "base"))
-    return None if tuned is None or base is None else tuned - base
+    if tuned is None or base is None:
+        return None
+    return base - tuned if score == LOSS else tuned - base
 
 
 def own_score(row: TableRow, side: Side, score: str) -> float:

@@ -149,7 +149,7 @@ def _row(row: TableRow, text: ReportText, pictures: Sequence[bytes | None]) -> s
     if row.label is not None:
         parts.append(_field(text.word("reference"), _pieces(shown.label)))
     for side, answer, pieces in sides:
-        if answer is not None:
+        if answer is not None or side in row.scores:
             parts.append(_field(f"{text.word(side)}{_scores(row, side, text)}", _pieces(pieces), side))
     return "".join(parts) + "</article>\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from trainer.evaluate.compare import Verdict
 from trainer.evaluate.lengths import MOST, edges, grouped
 from trainer.evaluate.records import Record
 from trainer.evaluate.scores import Settled, Tally
-from trainer.evaluate.shown import SIDES, Bin
+from trainer.evaluate.shown import LOSS, SIDES, Bin
 from trainer.events import Note
 from trainer.model.voices import BASE, TUNED
 
@@ -55,13 +55,20 @@ def perplexity(loss: float | None) -> float | None:
 
 
 def lengths_of(records: Sequence[Record], sides: Sequence[str], score: str) -> tuple[Bin, ...]:
-    """The means of a score by the length of the reference, of the rows that have one."""
+    """The means of a score (or of the loss) by the length of the reference, of the rows that have one."""
     held = [each for each in records if each["label"] is not None]
     lengths = np.array([each["label_tokens"] for each in held], dtype=np.int64)
     values = {
-        side: np.array([each["scores"].get(side, {}).get(score) for each in held], dtype=np.float64) for side in SIDES if side in sides
-    }  # fmt: skip
+        side: np.array([_score(each, side, score) for each in held], dtype=np.float64)
+        for side in SIDES
+        if side in sides
+    }
     return grouped(lengths, values, edges(lengths, MOST))
+
+
+def _score(record: Record, side: str, score: str) -> float | None:
+    found = record["loss"] if score == LOSS else record["scores"].get(side, {})
+    return cast("float | None", found.get(side if score == LOSS else score))
 
 
 def build(
@@ -77,7 +84,7 @@ def build(
 
     `judged` is the verdict of the judge, where one was asked.
     """
-    kind, main = tally.kind, scores.main(tally.kind)
+    kind, main = tally.kind, str(scores.main(tally.kind))
     found = settled(tally, records, sides)
     means = {side: each.means for side, each in found.items()}
     new: list[Note] = []
@@ -93,6 +100,9 @@ def build(
     if found:
         new += explain.notes(rows, kind, means)
     loss = {side: mean_loss(records, side) for side in sides}
+    if not found and any(each is not None for each in loss.values()):
+        # Nobody has answered.
+        main = LOSS
     report = {
         "kind": kind, "rows": len(records), "of": total, "stopped": stopped, "main": main, "sides": means,
         "loss": loss, "perplexity": {side: perplexity(each) for side, each in loss.items()}, "verdict": verdict,

@@ -12,6 +12,8 @@ Order = Literal["dataset", "worse", "better"]
 Only = Literal["", "changed", "better", "equal", "worse", "cut", "unlabelled"]
 # Which score speaks for a run where its report does not say it: the one of the narrowest kind that its rows have.
 MAIN = ("field-f1", "accuracy", "rouge-l")
+# What stands for a score where rows are only measured. Less of it is better.
+LOSS = "loss"
 LONGEST_SEARCH = 400
 
 
@@ -50,7 +52,7 @@ class TableRow:
     """One evaluated row. `row` is its number in the run from 0, `number` the one in its dataset's file from 1.
 
     `base` is None where the base was not asked, and then the mappings have only "tuned". Scores are 0 to 100, None for
-    a row without a reference. `cut`: the answer ended at max_new_tokens. `media` are files on this machine and not for
+    a row without a reference. Rows that nobody has `answered` have the loss in place of scores. `cut`: the answer ended at max_new_tokens. `media` are files on this machine and not for
     the page, which asks for `pictures` by their places.
     """
 
@@ -70,6 +72,7 @@ class TableRow:
     cut: dict[Side, bool]
     label_tokens: int = 0
     difference: float | None = None
+    answered: bool = True
     media: tuple[str, ...] = field(default=(), repr=False)
 
     @property

@@ -17,7 +17,7 @@ from trainer.evaluate.columns import Columns, Places
 from trainer.evaluate.kept import keep
 from trainer.evaluate.lines import difference, read_line
 from trainer.evaluate.reading import Reading
-from trainer.evaluate.shown import Counts, Side, TablePage, TableRow, Wish, pick_main
+from trainer.evaluate.shown import LOSS, Counts, Side, TablePage, TableRow, Wish, pick_main
 
 SEARCHES = 16
 # Whoever asks reads so long by himself; what is left is read beside, in parts between which others may ask.
@@ -213,6 +213,7 @@ def _ordered(columns: Columns, found: Places, order: str, score: str) -> Places:
     if order == "dataset":
         return found
     compared = bool(columns.compared.any())
-    by = (columns.difference(score) if compared else columns.of("tuned", score))[found]
+    alone = columns.of("tuned", score)
+    by = (columns.difference(score) if compared else -alone if score == LOSS else alone)[found]
     ranked: Places = found[np.argsort(by if order == "worse" else -by, kind="stable")]
     return ranked

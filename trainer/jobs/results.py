@@ -20,6 +20,7 @@ from trainer.dataset.ingest.naming import propose_name
 from trainer.errors import UserError
 from trainer.evaluate.paper import REPORT_WORDS, ReportText
 from trainer.evaluate.shown import (
+    LOSS,
     SIDES,
     Bin,
     Change,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from trainer.evaluate.table import Table
 
 __all__ = [
-    "REPORT_WORDS", "SIDES", "Bin", "Change", "Corrected", "Counts", "Marks", "Overlay", "Piece", "ReportText", "Results",
+    "LOSS", "REPORT_WORDS", "SIDES", "Bin", "Change", "Corrected", "Counts", "Marks", "Overlay", "Piece", "ReportText", "Results",
     "Series", "Side", "TablePage", "TableRow", "Wish", "differences", "pieces",
 ]  # fmt: skip
 
