@@ -15,7 +15,7 @@ def settle(page: gr.Blocks) -> None:
     was filled before the server was started anew, with a toast in English: whoever uses the value says it better.
     """
     for block in page.blocks.values():
-        if isinstance(block, gr.Dropdown) and block.multiselect:
+        if isinstance(block, gr.CheckboxGroup) or (isinstance(block, gr.Dropdown) and block.multiselect):
             block.preprocess = texts  # type: ignore[method-assign,assignment]
         elif isinstance(block, (gr.Dropdown, gr.Radio, gr.Textbox)):
             block.preprocess = text  # type: ignore[method-assign,assignment]
