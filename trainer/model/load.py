@@ -138,6 +138,20 @@ def load_model(
     return model
 
 
+def outline(path: Path, trust: bool = False) -> PreTrainedModel:
+    """The model of a folder without its weights: its layers' names and shapes only, which takes no memory.
+
+    Raises UserError for a kind that transformers does not know.
+    """
+    check_folder(path)
+    config = _read_config(path, trust)
+    loader = _loader(config, path, trust)
+    options = {"trust_remote_code": True} if trust else {}
+    with torch.device("meta"):
+        model: PreTrainedModel = loader.from_config(config, **options)
+    return model
+
+
 def _no_processor(path: Path, reason: str) -> UserError:
     return UserError("processor_broken", field="model_name_or_path", path=str(path), reason=reason)
 
