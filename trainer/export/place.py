@@ -75,7 +75,7 @@ def part_folder(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove_left(target)
+        remove_left(target, own=True)
         started = int(psutil.Process().create_time())
         path = target.with_name(f".{target.name}{_PART}{os.getpid()}-{started}-{secrets.token_hex(2)}")
         path.mkdir()
@@ -104,10 +104,10 @@ def settle(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def remove_left(target: Path) -> None:
-    """Removes what exports to `target` left whose processes are gone, or which ended in this process."""
+def remove_left(target: Path, own: bool = False) -> None:
+    """Removes what exports to `target` left whose processes are gone, and with `own` those of this process, too."""
     for path in target.parent.glob(f".{_literal(target.name)}{_PART}*"):
-        if _is_left(path.name.rpartition(_PART)[2]):
+        if _is_left(path.name.rpartition(_PART)[2], own):
             if path.name.endswith(".old") and not target.exists():
                 # The process was killed between the two renames: this is what the target held.
                 with suppress(OSError):
@@ -120,13 +120,13 @@ def _literal(name: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)
 
 
-def _is_left(mark: str) -> bool:
+def _is_left(mark: str, own: bool) -> bool:
     pid, _, rest = mark.partition("-")
     started = rest.partition("-")[0]
     if not (pid.isdigit() and started.isdigit()):
         return False
     if int(pid) == os.getpid():
-        return True
+        return own
     try:
         return abs(psutil.Process(int(pid)).create_time() - int(started)) > _SAME_START_S
     except psutil.Error:

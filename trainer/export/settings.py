@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.options import DataOptions
 
 # Says where the model lay once, which is nobody's business.
 _PRIVATE = ("_name_or_path",)
@@ -64,6 +65,17 @@ def stop_ids(base: Path, spoken: Iterable[int], eos_id: int | None) -> tuple[int
             listed = each.get("eos_token_id")
             found += [i for i in (listed if isinstance(listed, list) else [listed]) if isinstance(i, int)]
     return tuple(dict.fromkeys(found))
+
+
+def exported_template(template: str, data: DataOptions) -> str:
+    """The chat template with the run's own choices of thinking in front: other programs pass no options to it."""
+    chosen = {}
+    if not data.enable_thinking:
+        chosen["enable_thinking"] = "false"
+    if data.preserve_thinking:
+        # GLM's templates have the word the other way round.
+        chosen |= {"preserve_thinking": "true", "clear_thinking": "false"}
+    return "".join(f"{{%- set {name} = {value} -%}}" for name, value in chosen.items()) + template
 
 
 def require_castable(base: Path, changed: bool) -> None:

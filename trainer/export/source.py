@@ -175,15 +175,16 @@ class Source:
         """The house's renderer. Raises UserError for a model without template, and a template that does not fit."""
         data = self.run_config.data
         renderer = Renderer(self.tokenizer, data.template, data, self.processor)
+        exported = settings.exported_template(renderer.chat_template, data)
         for each in (self.tokenizer, self.processor):
             if each is not None:
-                each.chat_template = renderer.chat_template
+                each.chat_template = exported
         return renderer
 
     @property
     def template(self) -> str:
-        """The chat template that is exported."""
-        return self.renderer.chat_template
+        """The chat template that is exported: it needs no options to write what was trained."""
+        return settings.exported_template(self.renderer.chat_template, self.run_config.data)
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
