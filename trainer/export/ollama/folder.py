@@ -13,10 +13,9 @@ from trainer.errors import UserError
 from trainer.export.ollama.go_template import GoTemplate
 from trainer.export.ollama.go_words import GoError
 from trainer.export.ollama.modelfile import Modelfile, ollama_prompt
-from trainer.export.ollama.shape import Shape, shape_of
+from trainer.export.ollama.shape import shape_of
 from trainer.export.ollama.writing import go_template
 from trainer.model.gguf_file import read
-from trainer.options import DataOptions
 from trainer.paths import write_atomic
 
 if TYPE_CHECKING:
@@ -53,9 +52,12 @@ def write(source: Source, folder: Path, gguf: Path, name: str) -> list[Path]:
     return [path]
 
 
-def plain_renderer(source: Source) -> Renderer:
-    """What others do with the exported chat template: no option of the run is at work, only the template itself."""
-    return Renderer(source.tokenizer, "", DataOptions())
+def inside(source: Source) -> Renderer:
+    """How the run itself speaks, but for the system prompt of chats without one: a Modelfile has SYSTEM for that."""
+    data = source.run_config.data
+    # The template that is exported is the tokenizer's own from here on.
+    assert source.template
+    return Renderer(source.tokenizer, "", replace(data, default_system="", template=""))
 
 
 def stop_texts(source: Source) -> list[str]:
@@ -68,7 +70,7 @@ def _template(source: Source, begins: bool | None) -> str:
 
     None means that it is not known yet. Raises UserError when what it writes is not what the chat template writes.
     """
-    renderer = plain_renderer(source)
+    renderer = inside(source)
     special = [str(token) for token in source.tokenizer.added_tokens_decoder.values() if token.special]
     special += [str(each) for each in source.tokenizer.all_special_tokens]
     shape = shape_of(renderer.prompt_text, sorted({*special}, key=len, reverse=True))
@@ -119,7 +121,7 @@ def _require_same(renderer: Renderer, text: str, bos: str) -> None:
 
 
 def _modelfile(source: Source, file: str, template: str, context: int) -> Modelfile:
-    made = Modelfile(file, template, source.system, tuple(_parameters(source, context)))
+    made = Modelfile(file, template, source.run_config.data.default_system, tuple(_parameters(source, context)))
     made.text()
     return made
 
@@ -140,5 +142,3 @@ def _drawing(generation: Mapping[str, Any]) -> list[tuple[str, str]]:
     drawn = [(name, str(generation[key])) for key, name in _DRAWN.items() if generation.get(key) is not None]
     return [*drawn, *repeated]
 
-
-__all__ = ["MODELFILE", "Shape", "check", "plain_renderer", "same_text", "stop_texts", "trial_talks", "write"]
