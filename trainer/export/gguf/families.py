@@ -17,7 +17,11 @@ from trainer.errors import UserError
 from trainer.export.gguf import rope
 
 _LAYER = re.compile(r"(?:model\.)?layers\.(?P<number>\d+)\.(?P<part>.+)\.(?P<what>weight|bias)")
-_OUTER = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
+_OUTER = {
+    "embed_tokens.weight": "token_embd.weight",
+    "norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
 _PARTS = {
     "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -73,13 +77,24 @@ FAMILIES = {
     "llama": Family("llama", _PARTS, _LLAMA_BIASES, ("default", "linear", "yarn", "llama3"), turns=True),
     "mistral": Family("llama", _PARTS, frozenset(), ("default", "linear", "yarn", "llama3"), turns=True),
     "gemma": Family(
-        "gemma", _PARTS, frozenset(), ("default", "linear"), (*_GELU, "gelu"), norm_offset=True, own_head=False
+        "gemma",
+        _PARTS,
+        frozenset(),
+        ("default", "linear"),
+        (*_GELU, "gelu"),
+        norm_offset=True,
+        own_head=False,
     ),
     "gemma2": Family(
         "gemma2", _PARTS | _FOUR_NORMS, frozenset(), ("default",), _GELU, norm_offset=True, own_head=False
     ),
     "gemma3_text": Family(
-        "gemma3", _PARTS | _FOUR_NORMS | _HEAD_NORMS, frozenset(), ("default", "linear"), _GELU, norm_offset=True
+        "gemma3",
+        _PARTS | _FOUR_NORMS | _HEAD_NORMS,
+        frozenset(),
+        ("default", "linear"),
+        _GELU,
+        norm_offset=True,
     ),
 }
 NAMES = "Qwen2, Qwen2.5, Qwen3, Llama, Mistral, Gemma 1-3"

@@ -65,7 +65,9 @@ def lay_out(source: Source, kind: str, name: str) -> Layout:
     named = [(each, _target(family, each.name, name)) for each in source.names()]
     own_head = any(target == "output.weight" for _, target in named)
     if own_head and not family.own_head:
-        raise UserError("gguf_setting", field="export_format", name=name, setting="tie_word_embeddings", value="false")
+        raise UserError(
+            "gguf_setting", field="export_format", name=name, setting="tie_word_embeddings", value="false"
+        )
     for each, target in named:
         if not target:
             continue

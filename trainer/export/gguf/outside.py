@@ -90,7 +90,9 @@ def quantizer(kind: str, llama_cpp_dir: str) -> list[str]:
     raise UserError("gguf_no_quantizer", field="gguf_type", kind=kind, program=QUANTIZER)
 
 
-def write(source: Source, path: Path, kind: str, name: str, progress: Progress, llama_cpp_dir: str) -> list[Path]:
+def write(
+    source: Source, path: Path, kind: str, name: str, progress: Progress, llama_cpp_dir: str
+) -> list[Path]:
     """As gguf.write, with llama.cpp's programs. What is made on the way lies beside `path` and is removed.
 
     Raises UserError with their last words when they fail.
@@ -104,7 +106,12 @@ def write(source: Source, path: Path, kind: str, name: str, progress: Progress, 
         else:
             write_file(source, before, BEFORE[source.dtype], name, progress)
         if not direct:
-            _run([*quantizer(kind, llama_cpp_dir), str(before), str(path), kind.upper()], QUANTIZER, path, progress)
+            _run(
+                [*quantizer(kind, llama_cpp_dir), str(before), str(path), kind.upper()],
+                QUANTIZER,
+                path,
+                progress,
+            )
     finally:
         if before != path:
             before.unlink(missing_ok=True)
@@ -140,7 +147,11 @@ def _run(command: Sequence[str], program: str, path: Path, progress: Progress) -
                 process.wait()
         if process.returncode or not path.is_file():
             raise UserError(
-                "gguf_program_failed", field="export_format", program=program, code=process.returncode, reason=_last_words(log)
+                "gguf_program_failed",
+                field="export_format",
+                program=program,
+                status=process.returncode,
+                reason=_last_words(log),
             )
     progress.wrote(program, path.stat().st_size)
 

@@ -61,7 +61,11 @@ def steps(rules: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     if not rules:
         return []
     if rules.get("type") == "Sequence":
-        return [step for each in rules.get("pretokenizers") or rules.get("normalizers") or () for step in steps(each)]
+        return [
+            step
+            for each in rules.get("pretokenizers") or rules.get("normalizers") or ()
+            for step in steps(each)
+        ]
     return [rules]
 
 

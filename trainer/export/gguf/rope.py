@@ -72,6 +72,12 @@ def _usual_yarn(rope: Rope) -> bool:
     settings = rope.settings
     usual = 0.1 * math.log(float(settings["factor"])) + 1.0
     given = settings.get("attention_factor")
-    if settings.get("mscale") or settings.get("mscale_all_dim") or not settings.get("original_max_position_embeddings"):
+    if (
+        settings.get("mscale")
+        or settings.get("mscale_all_dim")
+        or not settings.get("original_max_position_embeddings")
+    ):
         return False
-    return settings.get("truncate", True) is True and (given is None or math.isclose(float(given), usual, rel_tol=1e-4))
+    return settings.get("truncate", True) is True and (
+        given is None or math.isclose(float(given), usual, rel_tol=1e-4)
+    )

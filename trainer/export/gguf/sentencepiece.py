@@ -66,7 +66,11 @@ def _prefix(facts: Mapping[str, Any], name: str) -> str:
     for step in steps(facts.get("normalizer")):
         if step.get("type") == "Prepend" and step.get("prepend") == SPACE and not replaced:
             prefix = "each"
-        elif step.get("type") == "Replace" and step.get("pattern") == {"String": " "} and step.get("content") == SPACE:
+        elif (
+            step.get("type") == "Replace"
+            and step.get("pattern") == {"String": " "}
+            and step.get("content") == SPACE
+        ):
             replaced = True
         else:
             raise _refused(name, f"it changes text beforehand ({step.get('type')})")
@@ -77,7 +81,9 @@ def _prefix(facts: Mapping[str, Any], name: str) -> str:
                 raise _refused(name, "it cuts text at spaces, but has words with spaces inside")
         # Cutting at spaces that have all become ▁ by then does nothing.
         elif not (step.get("type") == "Split" and step.get("pattern") == {"String": " "} and replaced):
-            raise _refused(name, f"llama.cpp has no rules that cut text as its pre-tokenizer does ({step.get('type')})")
+            raise _refused(
+                name, f"llama.cpp has no rules that cut text as its pre-tokenizer does ({step.get('type')})"
+            )
     if not replaced:
         raise _refused(name, "it does not write spaces as ▁")
     return prefix

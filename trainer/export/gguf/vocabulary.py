@@ -17,8 +17,8 @@ from trainer.export.gguf import pretokenizers, sentencepiece
 
 # llama.cpp makes these the end of an answer by their text alone, whatever the metadata say.
 ENDS = frozenset(
-    "<|eot_id|> <|im_end|> <|end|> <|return|> <end_of_turn> <|endoftext|> </s> <|eom_id|> <EOT> [EOT] [EOS] <|end_of_text|> <eos> "
-    "<｜end▁of▁sentence｜>".split()
+    ("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "[EOT]",
+     "[EOS]", "<|end_of_text|>", "<eos>", "<｜end▁of▁sentence｜>")
 )  # fmt: skip
 
 
@@ -51,18 +51,31 @@ def read(tokenizer: Any, rows: int, stop_ids: Iterable[int], template: str, name
     if backend is None:
         raise _refused(name, "it has no tokenizer.json")
     facts = json.loads(backend.to_str())
-    words = _words(facts, rows, name)
+    words, homeless = _words(facts, rows, name)
+    if set(homeless) & {
+        *stop_ids,
+        *tokenizer(_example(template, tokenizer), add_special_tokens=False).input_ids,
+    }:
+        raise _too_many(facts, rows, name)
     if pretokenizers.is_byte_level(facts):
         model, pre, scores, space, notes = _byte_level(facts, name)
     else:
         pieces = sentencepiece.read(facts, name, _begins_special(template, tokenizer))
-        model, pre, scores, space, notes = pieces.model, "default", pieces.scores, pieces.space_prefix, [*pieces.notes]
+        model, pre, scores, space, notes = (
+            pieces.model,
+            "default",
+            pieces.scores,
+            pieces.space_prefix,
+            [*pieces.notes],
+        )
     tokens, types = _list(facts, words, rows, model, name)
     add_bos, add_eos = _added(tokenizer, name)
     special, left_over = _special(tokenizer, tokens, stop_ids)
     if left_over:
         notes.append(("gguf_stops", {"tokens": " ".join(tokens[each] for each in left_over)}))
     notes += _strips(facts)
+    if homeless:
+        notes.append(("gguf_homeless", {"tokens": " ".join(homeless.values()), "count": len(homeless)}))
     return Vocabulary(
         model, pre, tokens, types, [scores.get(each, -1000.0) for each in tokens] if model == "llama" else (),
         merges(facts) if model != "llama" else (), special, add_bos, add_eos, space, notes,
@@ -88,26 +101,31 @@ def write(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
 
 def merges(facts: Mapping[str, Any]) -> list[str]:
     """The merges of a tokenizer.json, each as its two sides with a space between."""
-    return [each if isinstance(each, str) else " ".join(each) for each in facts["model"].get("merges") or ()]
+    found = [each if isinstance(each, str) else " ".join(each) for each in facts["model"].get("merges") or ()]
+    # llama.cpp does not load a file without any. Nothing is ever put together to these sides, so this one never happens.
+    return found or ["<|never|> <|never|>"]
 
 
-def _words(facts: Mapping[str, Any], rows: int, name: str) -> dict[int, str]:
+def _words(facts: Mapping[str, Any], rows: int, name: str) -> tuple[dict[int, str], dict[int, str]]:
+    """The words by id, and those added tokens for which the embedding has no row: no model can read these."""
     model = facts["model"]
     if model.get("type") != "BPE":
         raise _refused(name, f"its kind is {model.get('type')}")
-    if not model.get("merges"):
-        raise _refused(name, "its list of merges is empty")
     odd = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
     if used := [each for each in odd if model.get(each)]:
         raise _refused(name, f"it uses {used[0]}")
     words = {number: word for word, number in model["vocab"].items()}
-    words |= {each["id"]: each["content"] for each in facts.get("added_tokens") or ()}
-    if words and max(words) >= rows:
-        raise UserError("gguf_vocabulary_larger", field="export_format", name=name, words=max(words) + 1, rows=rows)
-    return words
+    if max(words, default=0) >= rows:
+        raise _too_many(facts, rows, name)
+    added = {each["id"]: each["content"] for each in facts.get("added_tokens") or ()}
+    return words | {number: word for number, word in added.items() if number < rows}, {
+        number: word for number, word in added.items() if number >= rows
+    }
 
 
-def _byte_level(facts: Mapping[str, Any], name: str) -> tuple[str, str, dict[str, float], bool, list[tuple[str, Values]]]:
+def _byte_level(
+    facts: Mapping[str, Any], name: str
+) -> tuple[str, str, dict[str, float], bool, list[tuple[str, Values]]]:
     known = pretokenizers.recognise(facts)
     if known is None:
         raise _refused(name, "llama.cpp has no rules that cut text as its pre-tokenizer does")
@@ -165,7 +183,9 @@ def _added(tokenizer: Any, name: str) -> tuple[bool, bool]:
     return before, behind
 
 
-def _special(tokenizer: Any, tokens: Sequence[str], stop_ids: Iterable[int]) -> tuple[dict[str, int], list[int]]:
+def _special(
+    tokenizer: Any, tokens: Sequence[str], stop_ids: Iterable[int]
+) -> tuple[dict[str, int], list[int]]:
     """Ids by role, and the ends of an answer for which llama.cpp has no place left."""
     stops = [each for each in dict.fromkeys(stop_ids) if 0 <= each < len(tokens)]
     eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else next(iter(stops), None)
@@ -176,13 +196,22 @@ def _special(tokenizer: Any, tokens: Sequence[str], stop_ids: Iterable[int]) -> 
         "bos": bos, "eos": eos, "eot": next(iter(rest), None), "eom": next(iter(rest[1:]), None),
         "unk": tokenizer.unk_token_id, "pad": tokenizer.pad_token_id,
     }  # fmt: skip
-    return {role: int(number) for role, number in roles.items() if number is not None and number >= 0}, rest[2:]
+    return {role: int(number) for role, number in roles.items() if number is not None and number >= 0}, rest[
+        2:
+    ]
+
+
+def _example(template: str, tokenizer: Any) -> str:
+    """A short conversation."""
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    return (
+        str(tokenizer.apply_chat_template(said, chat_template=template, tokenize=False)) if template else ""
+    )
 
 
 def _begins_special(template: str, tokenizer: Any) -> bool:
     """Whether conversations begin with a special token, as those of nearly all chat templates do."""
-    said = [{"role": "user", "content": "a"}]
-    text = str(tokenizer.apply_chat_template(said, chat_template=template, tokenize=False)) if template else ""
+    text = _example(template, tokenizer)
     return any(text.startswith(each) for each in tokenizer.all_special_tokens if each)
 
 
@@ -194,6 +223,13 @@ def _strips(facts: Mapping[str, Any]) -> list[tuple[str, Values]]:
         if each.get("lstrip") or each.get("rstrip") or each.get("single_word")
     ]
     return [("gguf_strips", {"tokens": " ".join(odd[:5]), "count": len(odd)})] if odd else []
+
+
+def _too_many(facts: Mapping[str, Any], rows: int, name: str) -> UserError:
+    words = 1 + max(
+        [*facts["model"]["vocab"].values(), *(each["id"] for each in facts.get("added_tokens") or ())]
+    )
+    return UserError("gguf_vocabulary_larger", field="export_format", name=name, words=words, rows=rows)
 
 
 def _refused(name: str, reason: str) -> UserError:

@@ -64,9 +64,9 @@ def _describe(writer: GGUFWriter, source: Source, layout: Layout, kind: str, nam
 
 
 def _announce(writer: GGUFWriter, tensor: Tensor) -> None:
-    plain = {formats.Type.F32: np.dtype(np.float32), formats.Type.F16: np.dtype(np.float16)}
-    if tensor.type in plain:
-        writer.add_tensor_info(tensor.name, tensor.shape, plain[tensor.type], tensor.nbytes)
+    plain = {formats.Type.F32: np.float32, formats.Type.F16: np.float16}
+    if number := plain.get(tensor.type):
+        writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(number), tensor.nbytes)
         return
     row = formats.nbytes(tensor.type, tensor.shape[-1:])
     writer.add_tensor_info(
@@ -77,7 +77,7 @@ def _announce(writer: GGUFWriter, tensor: Tensor) -> None:
 def _write_tensor(file: BinaryIO, source: Source, layout: Layout, tensor: Tensor, progress: Progress) -> None:
     for rows in _blocks(source, layout, tensor):
         data = formats.encode(rows, tensor.type, tensor.source or tensor.name)
-        file.write(memoryview(data).cast("B"))
+        file.write(data.data.cast("B"))
         progress.wrote(tensor.name, data.nbytes)
     file.write(bytes(-tensor.nbytes % ALIGNMENT))
 
