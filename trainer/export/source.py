@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from trainer.export import settings
 from trainer.export.lora import Replaced, Step
 from trainer.export.recipe import Recipe, recipes
 from trainer.export.subject import Subject
-from trainer.model.load import PROCESSORS, load_processor, load_tokenizer
+from trainer.model.load import PROCESSORS, load_processor, read_tokenizer
 from trainer.model.stored import DTYPES, FLOATING, WORDS, numel, read
 
 # Rows are read, changed and written in pieces of about this many numbers, 64 MB of them in fp32.
@@ -161,7 +160,7 @@ class Source:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, with the template that is exported. Raises UserError when there is none."""
-        found: Any = self.processor.tokenizer if self.processor else load_tokenizer(self.folder, self.trust)
+        found: Any = self.processor.tokenizer if self.processor else read_tokenizer(self.folder, self.trust)
         return found
 
     @cached_property

@@ -79,6 +79,11 @@ def choose_precision(compute_type: str) -> Precision:
 def load_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder. Raises UserError when it has none that can be read."""
     check_folder(path)
+    return read_tokenizer(path, trust)
+
+
+def read_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder that need not hold a model, such as an adapter's. Raises UserError likewise."""
     _require_vocabulary(path)
     try:
         return AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
