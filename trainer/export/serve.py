@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,12 @@ class Command(NamedTuple):
 
     runtime: str
     text: str
+
+
+def ollama_name(name: str) -> str:
+    """The name with only the letters and signs that Ollama takes: https://github.com/ollama/ollama (types/model)."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+    return re.sub(r"\.{2,}", ".", plain).strip("-._")[:80].lower() or "tuned-model"
 
 
 def commands(
@@ -36,8 +43,9 @@ def commands(
         ]
         if format == "gguf":
             return served
-        created = f"cd {place} && ollama create {shlex.quote(name)} -f Modelfile"
-        return [Command("ollama_create", created), Command("ollama_run", f"ollama run {shlex.quote(name)}"), *served]
+        called = ollama_name(name)
+        created = f"cd {place} && ollama create {called} -f Modelfile"
+        return [Command("ollama_create", created), Command("ollama_run", f"ollama run {called}"), *served]
     if format == "adapter":
         on = shlex.quote(base)
         modules = shlex.quote(f"{name}={folder}")

@@ -12,9 +12,10 @@ from trainer.dataset.render import Renderer
 from trainer.errors import UserError
 from trainer.export.ollama.go_template import GoTemplate
 from trainer.export.ollama.go_words import GoError
-from trainer.export.ollama.modelfile import Modelfile, ollama_prompt
+from trainer.export.ollama.modelfile import Modelfile, holds, ollama_prompt
 from trainer.export.ollama.shape import shape_of
 from trainer.export.ollama.writing import go_template
+from trainer.export.serve import ollama_name
 from trainer.model.gguf_file import read
 from trainer.paths import write_atomic
 
@@ -30,34 +31,30 @@ _DRAWN = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min
 
 def check(source: Source) -> None:
     """Raises UserError when the chat template cannot be said in Ollama's language. No weight is read."""
-    _template(source, begins=None)
-    _modelfile(source, "model.gguf", "", 0)
+    _modelfile(source, "model.gguf", None, 0)
 
 
 def write(source: Source, folder: Path, gguf: Path, name: str) -> list[Path]:
     """Writes the Modelfile for the GGUF that lies in `folder`; the files written. Raises UserError as `check`.
 
-    `name` is what the model is called in Ollama; the commands that make it stand in the Modelfile's first lines.
+    `name` is what the model is called; the commands that make it stand in the Modelfile's first lines.
     """
     header = read(gguf)
     begins = bool(header.metadata.get("tokenizer.ggml.add_bos_token", False))
-    context = header.number("context_length") or 0
-    made = _modelfile(source, f"./{gguf.name}", _template(source, begins), context)
-    said = (
-        f"# In this folder:  ollama create {name} -f {MODELFILE}\n"
-        f"# and then:        ollama run {name}\n"
-    )
+    made = _modelfile(source, f"./{gguf.name}", begins, header.number("context_length") or 0)
+    called = ollama_name(name)
+    said = f"# In this folder:  ollama create {called} -f {MODELFILE}\n# and then:        ollama run {called}\n"
     path = folder / MODELFILE
     write_atomic(path, said + made.text())
     return [path]
 
 
-def inside(source: Source) -> Renderer:
-    """How the run itself speaks, but for the system prompt of chats without one: a Modelfile has SYSTEM for that."""
+def inside(source: Source, default: str = "") -> Renderer:
+    """How the run itself speaks, with `default` as the system prompt of chats without one: a Modelfile has SYSTEM."""
     data = source.run_config.data
     # The template that is exported is the tokenizer's own from here on.
     assert source.template
-    return Renderer(source.tokenizer, "", replace(data, default_system="", template=""))
+    return Renderer(source.tokenizer, "", replace(data, default_system=default, template=""))
 
 
 def stop_texts(source: Source) -> list[str]:
@@ -65,16 +62,15 @@ def stop_texts(source: Source) -> list[str]:
     return [str(each) for each in source.tokenizer.convert_ids_to_tokens(list(source.stop_ids))]
 
 
-def _template(source: Source, begins: bool | None) -> str:
+def _template(renderer: Renderer, tokenizer: Any, begins: bool | None) -> str:
     """The chat template in Go's language. `begins`: whether the runtime writes the token of the beginning itself.
 
     None means that it is not known yet. Raises UserError when what it writes is not what the chat template writes.
     """
-    renderer = inside(source)
-    special = [str(token) for token in source.tokenizer.added_tokens_decoder.values() if token.special]
-    special += [str(each) for each in source.tokenizer.all_special_tokens]
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    special += [str(each) for each in tokenizer.all_special_tokens]
     shape = shape_of(renderer.prompt_text, sorted({*special}, key=len, reverse=True))
-    bos = str(source.tokenizer.bos_token or "")
+    bos = str(tokenizer.bos_token or "")
     if begins is None:
         begins = bool(bos) and shape.lead.startswith(bos)
     if begins and bos and shape.lead.startswith(bos):
@@ -120,10 +116,12 @@ def _require_same(renderer: Renderer, text: str, bos: str) -> None:
         raise UserError("ollama_template_differs", field="export_format")
 
 
-def _modelfile(source: Source, file: str, template: str, context: int) -> Modelfile:
-    made = Modelfile(file, template, source.run_config.data.default_system, tuple(_parameters(source, context)))
-    made.text()
-    return made
+def _modelfile(source: Source, file: str, begins: bool | None, context: int) -> Modelfile:
+    system = source.run_config.data.default_system
+    # What SYSTEM cannot hold stands in the template itself, which has strings with escapes.
+    apart = holds(system)
+    template = _template(inside(source, "" if apart else system), source.tokenizer, begins)
+    return Modelfile(file, template, system if apart else "", tuple(_parameters(source, context)))
 
 
 def _parameters(source: Source, context: int) -> list[tuple[str, str]]:

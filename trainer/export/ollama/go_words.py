@@ -5,8 +5,8 @@ The language: https://pkg.go.dev/text/template. Only what Ollama's chat template
 
 from __future__ import annotations
 
-import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -52,9 +52,33 @@ def pieces(source: str) -> Iterator[Piece]:
     yield Piece(_trimmed(source[at:], trims, False))
 
 
+_SIGNS = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+_ESCAPED = {sign: f"\\{letter}" for letter, sign in _SIGNS.items()}
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+
+
+def is_printable(sign: str) -> bool:
+    """Whether Go's `strconv.IsPrint` is true: letters, marks, numbers, punctuation, symbols, and the plain space."""
+    return sign == " " or unicodedata.category(sign)[0] in "LMNPS"
+
+
 def quoted(text: str) -> str:
-    """The text as a Go string, on one line."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """The text as a Go string, on one line and without signs that cannot be seen."""
+    return '"' + "".join(_ESCAPED.get(sign) or (sign if is_printable(sign) else _code(sign)) for sign in text) + '"'
+
+
+def _code(sign: str) -> str:
+    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+
+
+def _unquoted(text: str) -> str:
+    def plain(found: re.Match[str]) -> str:
+        code = found[1] or found[2]
+        if not code and found[3] not in _SIGNS:
+            raise GoError(f"{found[0]} is not known in a string")
+        return chr(int(code, 16)) if code else _SIGNS[found[3]]
+
+    return _ESCAPE.sub(plain, text[1:-1])
 
 
 def _left(inside: str) -> bool:
@@ -91,7 +115,7 @@ def _tokens(inside: str) -> Iterator[Token]:
         kind = str(found.lastgroup)
         text = found.group(kind)
         if kind == "string":
-            yield Token("string", str(json.loads(text)))
+            yield Token("string", _unquoted(text))
         elif kind == "raw":
             yield Token("string", text[1:-1])
         else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from trainer.dataset.conversation import Message
 from trainer.errors import UserError
 from trainer.export.ollama.go_template import GoTemplate
+from trainer.export.ollama.go_words import is_printable
 
 _LINE = re.compile(
     r'^(?P<word>FROM|TEMPLATE|SYSTEM|PARAMETER)[ \t]+(?:(?P<name>[a-z_]+)[ \t]+)?'
@@ -31,14 +32,14 @@ class Modelfile:
     parameters: tuple[tuple[str, str], ...] = field(default=())
 
     def text(self) -> str:
-        """The file's text. Raises UserError for a text that its language cannot hold."""
+        """The file's text. Raises UserError when its language cannot hold something of it."""
         lines = [f"FROM {self.source}", f'TEMPLATE """{self.template}"""']
         if self.system:
             lines.append(f'SYSTEM """{self.system}"""')
-        lines += [f'PARAMETER {name} {_value(value)}' for name, value in self.parameters]
+        lines += [f"PARAMETER {name} {_value(value)}" for name, value in self.parameters]
         text = "\n".join(lines) + "\n"
-        if self.system.endswith('"') or read(text) != self:
-            raise UserError("ollama_quotes", field="default_system")
+        if read(text) != self:
+            raise UserError("ollama_modelfile", field="export_format")
         return text
 
     def prompt(self, messages: Sequence[Message], system: str = "") -> str:
@@ -54,8 +55,21 @@ def ollama_prompt(template: GoTemplate, messages: Sequence[Message], system: str
     return template.render({"System": system, "Messages": said})
 
 
+def holds(system: str) -> bool:
+    """Whether a Modelfile's SYSTEM can hold this text."""
+    made = Modelfile("m", "", system)
+    try:
+        return read(made.text()) == made
+    except UserError:
+        return False
+
+
 def read(text: str) -> Modelfile:
-    """The Modelfile of a text; a line of no known kind is passed over, as a comment is."""
+    """The Modelfile of a text, without the signs that Ollama loses; what is no line of a known kind is passed over.
+
+    What is lost: https://github.com/ollama/ollama/blob/main/parser/parser.go
+    """
+    text = "".join(sign for sign in text if sign in "\n\r\t" or is_printable(sign))
     source = template = system = ""
     parameters: list[tuple[str, str]] = []
     for found in _LINE.finditer(text):

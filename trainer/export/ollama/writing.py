@@ -7,7 +7,7 @@ model is to continue, so nothing is written behind it.
 
 from __future__ import annotations
 
-from trainer.export.ollama.go_words import quoted
+from trainer.export.ollama.go_words import is_printable, quoted
 from trainer.export.ollama.shape import Shape
 
 _LAST = "{{ $last := eq (len (slice $.Messages $i)) 1 }}"
@@ -50,7 +50,11 @@ def _told(condition: str, value: str, shape: Shape) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text that a template writes as it stands; braces and quotes that would end something are put into a string."""
-    if "{{" in text or '"""' in text or text.endswith("{") or "\r" in text:
+    """A text that a template writes as it stands.
+
+    As a string where it holds braces or quotes that would end something, or signs that a Modelfile loses.
+    """
+    lost = any(not is_printable(sign) and sign not in "\n\t" for sign in text)
+    if lost or "{{" in text or '"""' in text or text.endswith(("{", '"')) or text.startswith('"'):
         return f"{{{{ {quoted(text)} }}}}"
     return text
