@@ -155,15 +155,14 @@ class Exports:
             if isinstance(ending, Finished):
                 raise UserError("export_gone", folder=ending.path)
             raise UserError("export_not_done", id=run)
-        chosen = [Path(each["path"]) for each in receipt["formats"] if each["key"] == format] if format else [folder]
-        files = [file for each in chosen for file in sorted(each.rglob("*")) if file.is_file()]
+        files = _files(folder, receipt, format)
         if not files:
             raise UserError("export_gone", folder=str(folder))
         path = self._new_archive(run, format, sum(file.stat().st_size for file in files))
         try:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
                 for file in files:
-                    archive.write(file, Path(path.stem) / file.relative_to(chosen[0]))
+                    archive.write(file, Path(path.stem) / file.relative_to(folder))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise UserError("results_not_written", reason=error.strerror or str(error)) from error
@@ -188,7 +187,8 @@ class Exports:
         receipt = self.receipt(job.id) or {}
         for each in receipt.get("formats", ()):
             path = Path(each["path"])
-            ggufs = [path / file["name"] for file in each["files"] if file["name"].endswith(".gguf")]
+            names = [file["name"] for file in each["files"]]
+            ggufs = [Path(receipt["folder"]) / name for name in names if name.endswith(".gguf")]
             place = ggufs[0] if each["format"] == "gguf" and ggufs else path
             if place.exists():
                 yield Exported(
@@ -211,6 +211,15 @@ class Exports:
                 )
             name = "-".join([Path(run).name, *([format.replace(":", "-")] if format else [])])
             return Path(tempfile.mkdtemp(dir=self._place)) / f"{name}.zip"
+
+
+def _files(folder: Path, receipt: dict[str, Any], format: str) -> list[Path]:
+    """All files of an export, or those of one format with the proof; those that are gone are left out."""
+    if not format:
+        return [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
+    named = [file["name"] for each in receipt["formats"] if each["key"] == format for file in each["files"]]
+    found = [folder / name for name in named if (folder / name).is_file()]
+    return [*found, *([folder / RECEIPT] if found and (folder / RECEIPT).is_file() else [])]
 
 
 def _candidates(job: Job) -> Iterator[Candidate]:
