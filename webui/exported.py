@@ -13,6 +13,7 @@ from webui.partner import Partner, Top, model_of, short_name
 
 if TYPE_CHECKING:
     from trainer.jobs.exports import Exported, Exports
+    from trainer.jobs.workspace import Workspace
 
 # The menu's value for a path that is typed; the others are "export:<run>#<format>:<type>".
 TYPED = "typed:"
@@ -59,19 +60,19 @@ def chosen(data: Any) -> tuple[str, str] | None:
     return str(data.get("id", "")), str(data.get("name", ""))
 
 
-def partner(exports: Exports, whom: str, typed: str, top: Top) -> Partner:
+def partner(workspace: Workspace, whom: str, typed: str, top: Top) -> Partner:
     """What to load for an export, with the model that it was made from as its base. Raises UserError if it is gone."""
     if whom == TYPED:
         path = named(typed)
         return _made_of(path, Partner("", model_of(top), (), "", top.hub))
     run, _, key = whom.removeprefix(_EXPORT).partition("#")
-    made = _find(exports.made(), run, key)
-    config = exports.job(run).config
+    made = _find(workspace.exports.made(), run, key)
+    config = workspace.jobs.get(run).config
     known = Partner(
         "", config.model.model_name_or_path, (), config.data.template, config.model.hub, config.data
     )
     name = f"{made.name} · {made.format} {made.type}".rstrip()
-    return _made_of(made.folder, known)._replace(name=name)
+    return _made_of(made.path, known)._replace(name=name)
 
 
 def _made_of(path: Path, known: Partner) -> Partner:

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -131,13 +132,13 @@ class Model:
     def __init__(self, header: Header, context: int, exact: bool = False) -> None:
         self._c = library()
         self.header, self.context = header, context
-        self._model, self._context = None, None
         settings = self._c.llama_model_default_params()
         settings.n_gpu_layers = -1
         self._model = self._c.llama_model_load_from_file(str(header.path).encode(), settings)
         if not self._model:
             raise self._refusal("it gives no reason")
         self._context = self._c.llama_init_from_model(self._model, self._settings(exact))
+        self._free = weakref.finalize(self, _free, self._c, self._model, self._context)
         if not self._context:
             self.close()
             raise self._refusal("there is no memory for a conversation")
@@ -291,15 +292,13 @@ class Model:
 
     def close(self) -> None:
         """Gives the memory back; nothing can be asked afterwards."""
-        if self._context:
-            self._c.llama_free(self._context)
-        if self._model:
-            self._c.llama_model_free(self._model)
-        self._model = self._context = None
+        self._free()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_context"):
-            self.close()
+
+def _free(library: Any, model: Any, context: Any) -> None:
+    if context:
+        library.llama_free(context)
+    library.llama_model_free(model)
 
 
 def usable_cores() -> int:

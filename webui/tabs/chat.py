@@ -246,7 +246,7 @@ class ChatTab:
 
     def _wanted(self, whom: str, path: str, top: Top) -> Partner:
         if exported.is_export(whom):
-            return exported.partner(self._workspace.exports, whom, path or "", top)
+            return exported.partner(self._workspace, whom, path or "", top)
         return partner(self._workspace.jobs, whom, top)
 
     def _unload(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
