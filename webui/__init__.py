@@ -61,7 +61,7 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
             judging.open_run(asked, tabs)
         for asked in (panel.head.release, drawer.export):
             home.open_run(asked, tabs)
-        talk.open_run(home.panel.body.select, tabs)
+        talk.open_export(home.panel.body.select, tabs)
         talk.open_row(judging.rows.select, judging.held, tabs)
         show_each_other(panels, workspace.jobs, tabs)
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")

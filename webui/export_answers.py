@@ -39,7 +39,7 @@ def _asked(prompt: Mapping[str, Any], kinds: Mapping[str, str], lang: str) -> st
     )
     inside = text_in(mapping_in(prompt, "inside"), "text")
     return (
-        f'<div class="tb-asked">{head}<p class="tb-question" dir="auto">{_clip(text_in(last, "content"))}</p><dl>'
+        f'<div class="tb-asked">{head}<p class="tb-asked-what" dir="auto">{_clip(text_in(last, "content"))}</p><dl>'
         f'<dt>{_say("original", lang)}</dt><dd class="tb-original" dir="auto">{_clip(inside) or "–"}</dd>'
         f"{_answers(inside, mapping_in(prompt, 'outside'), kinds, lang)}</dl></div>"
     )

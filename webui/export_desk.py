@@ -71,7 +71,8 @@ class ExportDesk:
 
     def runs(self, lang: str) -> list[tuple[str, str]]:
         """Runs with something to export, newest first, then the top bar's choice. A label's first line is the name."""
-        found = [(_label(group[0], lang), run) for run, group in self._groups().items()]
+        evaluated = self._evaluated()
+        found = [(_label(group[0], evaluated, lang), run) for run, group in self._groups().items()]
         return [*found, at_top(lang)]
 
     def steps(self, whom: str, lang: str) -> list[tuple[str, str]]:
@@ -88,12 +89,19 @@ class ExportDesk:
         group = self._groups().get(whom)
         return (whom, group[0].id) if group else (TOP, "")
 
-    def still(self, whom: str, step: str) -> tuple[str, str]:
-        """The choice as it can be kept: a run may be gone, and the top bar is no choice before there are runs."""
-        group = self._groups().get(whom)
-        if group is None:
-            return self.proposal() if whom != TOP else (TOP, "")
-        return (whom, step) if any(each.id == step for each in group) else self.suited(whom)
+    def still(self, whom: str) -> str:
+        """The choice while it can be kept, else what the tab opens with: a run may be gone."""
+        return whom if whom == TOP or whom in self._groups() else self.proposal()[0]
+
+    def _evaluated(self) -> dict[Path, Mapping[str, float]]:
+        """The scores of the newest evaluation of each folder."""
+        found: dict[Path, Mapping[str, float]] = {}
+        for job in self.workspace.jobs.list():
+            tested = job.config.model.adapter_name_or_path
+            if job.task == "eval" and job.state == "finished" and tested:
+                scores = {name: value for name, value in job.facts.scores.items() if name != "eval_loss"}
+                found.setdefault(Path(tested[-1]), scores)
+        return found
 
     def _groups(self) -> dict[str, list[Candidate]]:
         """Candidates by run; a run's result stands before its checkpoints."""
@@ -189,10 +197,11 @@ def at_top(lang: str) -> tuple[str, str]:
     return f"{say('export.from.top', lang)}\n{say('export.from.top_line', lang)}", TOP
 
 
-def _label(each: Candidate, lang: str) -> str:
+def _label(each: Candidate, evaluated: Mapping[Path, Mapping[str, float]], lang: str) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.at))
     facts = [when, each.model, each.method, ", ".join(each.datasets)]
-    scores = _scores(each.scores, lang)
+    tested = evaluated.get(Path(str(each.values["adapter_name_or_path"][-1])), {})
+    scores = _scores({**each.scores, **tested}, lang)
     lines = [_name(each), " · ".join(fact for fact in facts if fact), " · ".join(scores)]
     return "\n".join(line for line in lines if line)
 

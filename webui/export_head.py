@@ -11,10 +11,10 @@ from webui.words import clock
 
 
 def progress(story: Story) -> tuple[int, int]:
-    """Bytes written and bytes in all; 0 in all while nobody knows. What has ended has the whole bar or what it came to."""
+    """Bytes written and bytes in all; 0 in all while nobody knows how long it will be, as while the model is asked."""
     told = story.written
-    if told is None:
-        return (1, 1) if isinstance(story.final, Finished) else (0, 0)
+    if told is None or (story.final is None and _is_told_later(story)):
+        return 0, 0
     return told.done_bytes, max(told.total_bytes, told.done_bytes)
 
 
@@ -28,7 +28,7 @@ def counts(story: Story, live: bool, lang: str, now: float) -> list[str]:
         facts.append(say("live.elapsed", lang, time=clock(ending.seconds)))
     elif live and story.started:
         facts.append(say("live.elapsed", lang, time=clock(max(0.0, now - story.started.at))))
-    if live and told and told.eta_s is not None:
+    if live and told and not _is_told_later(story):
         facts.append(say("live.left", lang, time=clock(max(0.0, told.eta_s - (now - told.at)))))
     return facts
 

@@ -126,14 +126,15 @@ def _checks(made: Receipt, lang: str) -> list[tuple[bool, str]]:
     if state == "not_replayed" or not tokens:
         found.append((False, _say("checked.not_replayed", lang)))
     else:
-        key = state if state in ("same", "close") else "differs"
+        every = count_in(tokens, "same") == count_in(tokens, "of")
+        key = "same" if every else "close" if state == "close" else "differs"
         share = f"{100 * number_in(tokens, 'agreement'):.1f}".removesuffix(".0")
         facts = {
             "same": count(count_in(tokens, "same"), lang),
             "of": count(count_in(tokens, "of"), lang),
             "share": share,
         }
-        found.append((right, _say(f"checked.{key}", lang, runtime=runtime, **facts)))
+        found.append((right or every, _say(f"checked.{key}", lang, runtime=runtime, **facts)))
     reason = _spoken(mapping_in(replay, "reason"), lang)
     if reason:
         found.append((False, reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from trainer.errors import UserError
 from trainer.options import options
@@ -40,8 +41,15 @@ def outlook(forecast: Forecast, lang: str) -> str:
         _say("outlook.disk", lang, free=size(found.disk_free)),
         *_memory(found.memory_needed, found.memory_free, lang),
     ]
-    place = f'<br><span>{_say("outlook.place", lang)} <code class="tb-path">{escape(str(found.target))}</code></span>'
-    return f"<p>{said}{''.join(f' <span>· {fact}</span>' for fact in facts)}{place}</p>"
+    return (
+        f"<p>{said}{''.join(f' <span>· {fact}</span>' for fact in facts)}<br>{_place(found.target, lang)}</p>"
+    )
+
+
+def _place(target: Path | None, lang: str) -> str:
+    if target is None:
+        return f"<span>{_say('outlook.own', lang)}</span>"
+    return f'<span>{_say("outlook.place", lang)} <code class="tb-path">{escape(str(target))}</code></span>'
 
 
 def _memory(needed: int, free: int, lang: str) -> list[str]:

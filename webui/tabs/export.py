@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -32,6 +32,18 @@ SAVE = """(file) => {
 }"""
 
 
+@dataclass
+class Held:
+    """What one page has done. It is changed in place: an answer that comes late must not bring an old choice back.
+
+    `whom` is the run that was chosen last, None before the first choice. Sizes are worked out only for a page that has
+    opened the tab: the first time takes a second.
+    """
+
+    opened: bool = False
+    whom: str | None = None
+
+
 class ExportTab:
     """Built once, inside its tab. `panel` shows exports; its body fires `select` with a run to be opened in Chat."""
 
@@ -41,6 +53,7 @@ class ExportTab:
         self._language = top.language
         self._top = top.inputs()
         self._found = gr.State(())
+        self._held = gr.State(Held())
         with gr.Row(elem_id="export"):
             with gr.Column(elem_id="export-decide", scale=5, min_width=320):
                 self._decide()
@@ -96,31 +109,44 @@ class ExportTab:
         return [self.whom, self.step, self.formats, *self.shown, *self.more, *self._top]
 
     @property
+    def _chosen(self) -> list[Any]:
+        return [self._held, self._language, *self._sources]
+
+    @property
     def _sources(self) -> list[Any]:
         return [self.whom, self.step]
+
+    @property
+    def _asked(self) -> list[Any]:
+        return [self._held, self._language, *self._wanted]
+
+    @property
+    def _forecast(self) -> list[Any]:
+        return [self.formats, self._sentence, self._note, *self.shown]
 
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Fills the tab when the page is loaded, and its list of runs whenever it is opened."""
         self.panel.attach(loaded)
-        loaded(self._open_up, [self._language], self._sources, **ALONE)
-        shown(self._list, [self._language, *self._sources], self._sources, **ALONE)
+        loaded(self._open_up, [self._held, self._language], self._sources, **ALONE)
+        shown(self._list, self._chosen, self._sources, **ALONE).then(
+            self._look, self._asked, self._forecast, **ALONE
+        )
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` names a run, opens this tab with that run chosen."""
         event(lambda: gr.Tabs(selected="export"), None, tabs, **QUIET)
-        event(self._choose, [self._language], self._sources, **QUIET)
+        event(self._choose, [self._held, self._language], self._sources, **QUIET).then(
+            self._look, self._asked, self._forecast, **ALONE
+        )
 
     def _listen(self) -> None:
         lang, panel = self._language, self.panel
-        forecast = [self.formats, self._sentence, self._note, *self.shown]
         changed = [each.change for each in (*self._wanted, lang)]
-        gr.on(changed, self._assess, [lang, *self._wanted], forecast, trigger_mode="always_last", **ALONE)
-        self.whom.input(self._steps, [self.whom, lang], [self.step], trigger_mode="always_last", **QUIET)
-        lang.change(self._list, [lang, *self._sources], self._sources, **ALONE)
-        # A run that has ended meanwhile can be taken home, too.
-        panel.head.change(
-            self._list, [lang, *self._sources], self._sources, trigger_mode="always_last", **ALONE
+        gr.on(changed, self._assess, self._asked, self._forecast, trigger_mode="always_last", **ALONE)
+        self.whom.input(
+            self._steps, [self._held, self.whom, lang], [self.step], trigger_mode="always_last", **QUIET
         )
+        lang.change(self._list, self._chosen, self._sources, **ALONE)
         self.start.click(
             self._start, [self._token, panel.view, lang, *self._wanted],
             [self._found, self._problems, *panel.outputs],
@@ -133,25 +159,38 @@ class ExportTab:
 
     # The left column
 
-    def _open_up(self, lang: str) -> list[Any]:
-        return self._filled(lang, *self._desk.proposal())
+    def _open_up(self, held: Held, lang: str) -> list[Any]:
+        return self._filled(held, lang, *self._desk.proposal())
 
-    def _choose(self, event: gr.EventData, lang: str) -> list[Any]:
+    def _choose(self, event: gr.EventData, held: Held, lang: str) -> list[Any]:
         run = chosen_run(self._workspace.jobs, event)
-        return self._filled(lang, *self._desk.suited(run)) if run else [gr.skip(), gr.skip()]
+        return self._filled(held, lang, *self._desk.suited(run)) if run else [gr.skip(), gr.skip()]
 
-    def _list(self, lang: str, whom: str, step: str) -> list[Any]:
-        return self._filled(lang, *self._desk.still(whom, step))
+    def _list(self, held: Held, lang: str, whom: str, step: str) -> list[Any]:
+        """The lists anew. What is chosen stays, unless it is gone."""
+        whom = whom if held.whom is None else held.whom
+        kept = self._desk.still(whom)
+        if kept != whom:
+            return self._filled(held, lang, *self._desk.suited(kept))
+        steps = self._desk.steps(whom, lang)
+        return [gr.update(choices=self._desk.runs(lang)), gr.update(choices=steps, visible=len(steps) > 1)]
 
-    def _steps(self, whom: str, lang: str) -> Any:
-        return self._filled(lang, *self._desk.suited(whom))[1]
+    def _steps(self, held: Held, whom: str, lang: str) -> Any:
+        return self._filled(held, lang, *self._desk.suited(whom))[1]
 
-    def _filled(self, lang: str, whom: str, step: str) -> list[Any]:
+    def _filled(self, held: Held, lang: str, whom: str, step: str) -> list[Any]:
+        held.whom = whom
         steps = self._desk.steps(whom, lang)
         menu = gr.update(choices=steps, value=step, visible=len(steps) > 1)
         return [gr.update(choices=self._desk.runs(lang), value=whom), menu]
 
-    def _assess(self, lang: str, *given: Any) -> list[Any]:
+    def _look(self, held: Held, *given: Any) -> list[Any]:
+        held.opened = True
+        return self._assess(held, *given)
+
+    def _assess(self, held: Held, lang: str, *given: Any) -> list[Any]:
+        if not held.opened:
+            return [gr.skip() for _ in self._forecast]
         wanted = _wanted(given)
         forecast = self._desk.forecast(wanted)
         formats = gr.update(choices=self._desk.formats(forecast, lang))
