@@ -103,14 +103,14 @@ class _Cut(_Broken):
 
 
 class _Walk:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
 
     def take(self, count: int) -> bytes:
-        found = self._file.read(count)
-        if len(found) < count:
+        # Asked before reading: a broken length would have room made for it.
+        if self._file.tell() + count > self._size:
             raise _Cut
-        return found
+        return self._file.read(count)
 
     def number(self, code: str) -> Any:
         return struct.unpack(f"<{code}", self.take(struct.calcsize(code)))[0]
@@ -148,7 +148,7 @@ def read(path: Path) -> Header:
         if path.is_dir():
             raise UserError("gguf_file_none", path=str(path))
         with path.open("rb") as file:
-            header = _read(path, _Walk(file), file, size)
+            header = _read(path, _Walk(file, size), file, size)
     except FileNotFoundError:
         raise UserError("gguf_file_missing", path=str(path)) from None
     except OSError as error:
