@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from trainer.export.prompts import Prompt
 from trainer.export.source import Source
 from trainer.export.voices import Desk, LlamaVoice, TransformersVoice, in_few_bits, in_llama, in_transformers
 from trainer.model import llama
+from trainer.model.gguf_file import read as read_header
 from trainer.model.stored import DTYPES
 from trainer.options import DataOptions
 
@@ -141,9 +143,12 @@ class Proof:
         )
 
     def gguf(self, file: Path, kind: str) -> Replay:
-        """A GGUF file in llama.cpp, asked with its own words for the same texts."""
-        texts = [each.text for each in self._asked]
-        return self._in_llama(file, kind, texts, self._source.template)
+        """A GGUF file in llama.cpp, asked with the texts that its own chat template makes of the prompts."""
+        tokenizer = copy(self._source.tokenizer)
+        tokenizer.chat_template = read_header(file).template
+        renderer = Renderer(tokenizer, "", DataOptions())
+        prompts = [each.prompt for each in self._asked]
+        return self._in_llama(file, kind, [renderer.prompt_text(each.messages, each.system) for each in prompts])
 
     def ollama(self, folder: Path, file: Path, kind: str, known: Replay | None) -> Replay:
         """A Modelfile's texts for the prompts, and the GGUF beside it; `known` is what came of the same file before."""
@@ -157,19 +162,18 @@ class Proof:
                 written = ""
             texts.append((bos if adds else "") + written)
         same = tuple(text == each.text for text, each in zip(texts, self._asked, strict=True))
-        replay = known or self._in_llama(file, kind, texts, "")
+        replay = known or self._in_llama(file, kind, texts)
         return replace(replay, template=same)
 
-    def _in_llama(self, file: Path, kind: str, texts: Sequence[str], template: str) -> Replay:
+    def _in_llama(self, file: Path, kind: str, texts: Sequence[str]) -> Replay:
         self._check()
         if not llama.installed():
             return Replay(reason=UserError("receipt_no_llama"))
         adds, bos = _beginning(file)
         with in_llama(file, max(len(each.ids) for each in self._asked) + TOKENS + 8) as voice:
             heard = self._hear(voice, self._written)
-            own = not template or voice.model.template == template
             same = tuple(
-                own and tuple(_read(voice.model, text, bos if adds else "")) == each.ids
+                tuple(_read(voice.model, text, bos if adds else "")) == each.ids
                 for text, each in zip(texts, self._asked, strict=True)
             )
             device = voice.model.device
@@ -183,8 +187,6 @@ def _transformers() -> str:
 
 def _beginning(file: Path) -> tuple[bool, str]:
     """Whether llama.cpp writes the token of the beginning before a text by itself, and that token."""
-    from trainer.model.gguf_file import read as read_header
-
     header = read_header(file)
     return bool(header.metadata.get("tokenizer.ggml.add_bos_token", False)), str(header.word("bos") or "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -67,10 +68,11 @@ _CLASSES = {
 def _python(kind: str, folder: Path) -> str:
     """Loads model and tokenizer, ready to be asked."""
     module, loader = _CLASSES[kind]
+    # Double quotes inside, so that the shell's single ones can stay as they are.
     code = (
         f"from {module} import {loader} as M; from transformers import AutoTokenizer as T; "
-        f"p = {str(folder)!r}; m = M.from_pretrained(p); t = T.from_pretrained(p); "
-        "x = t.apply_chat_template([{'role': 'user', 'content': 'Hello'}], add_generation_prompt=True, "
-        "return_tensors='pt', return_dict=True); print(t.decode(m.generate(**x, max_new_tokens=64)[0]))"
+        f"p = {json.dumps(str(folder), ensure_ascii=False)}; m = M.from_pretrained(p); t = T.from_pretrained(p); "
+        'x = t.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, '
+        'return_tensors="pt", return_dict=True); print(t.decode(m.generate(**x, max_new_tokens=64)[0]))'
     )
     return f"python -c {shlex.quote(code)}"

@@ -90,11 +90,7 @@ class LlamaVoice:
         self.model = model
 
     def logits(self, ids: Sequence[int], said: Sequence[int]) -> torch.Tensor:
-        rows = [self.model.logits(ids)]
-        for token in said[:-1]:
-            self.model.read([token])
-            rows.append(self.model.scores())
-        return torch.stack([torch.from_numpy(each) for each in rows]).float()
+        return torch.from_numpy(self.model.logits_of([*ids, *said[:-1]], len(ids) - 1)).float()
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         return self.model.greedy(ids, count, ends=False)
@@ -139,7 +135,7 @@ def in_few_bits(folder: Path, desk: Desk) -> Iterator[TransformersVoice]:
 @contextmanager
 def in_llama(file: Path, context: int) -> Iterator[LlamaVoice]:
     """The model of a GGUF file for texts of up to `context` tokens. Raises UserError for a file that is not loaded."""
-    model = llama.open_model(file, context)
+    model = llama.open_model(file, context, exact=True)
     try:
         yield LlamaVoice(model)
     finally:
