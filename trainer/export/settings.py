@@ -84,3 +84,12 @@ def require_castable(base: Path, changed: bool) -> None:
     if changed and isinstance(wanted, dict):
         kind = str(wanted.get("quant_method") or "?")
         raise UserError("export_base_quantized", field="model_name_or_path", path=str(base), kind=kind)
+
+
+def spoken(template: str, enable_thinking: bool, preserve_thinking: bool) -> str:
+    """The chat template with a run's rules for thoughts as its own: others ask it without them."""
+    rules = {} if enable_thinking else {"enable_thinking": "false"}
+    if preserve_thinking:
+        rules |= {"preserve_thinking": "true", "clear_thinking": "false"}
+    lines = [f"{{%- set {name} = {value} %}}" for name, value in rules.items() if name in template]
+    return "".join(lines) + template
