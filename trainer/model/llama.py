@@ -31,7 +31,7 @@ BATCH = 512
 TRIAL_S = 900.0
 _TRIAL = "import sys; sys.path.insert(0, sys.argv[1]); from trainer.model.llama import attempt; attempt(sys.argv[2])"
 _REASON = re.compile(
-    r"error loading model(?: \w+)?: (.+)|GGML_ASSERT\((.+)|terminate called.*: (.+)|error: (.+)"
+    r"error loading model(?: \w+)?: (.+)|GGML_ASSERT\((.+)\) failed|terminate called.*: (.+)|error: (.+)"
 )
 
 
@@ -74,11 +74,15 @@ def own_context(header: Header) -> int:
     return header.number("context_length") or MOST_CONTEXT
 
 
-@cache
 def library() -> Any:
     """The module llama_cpp, which says nothing on the terminal. Raises UserError when it is missing or broken."""
     if not installed():
         raise UserError("llama_missing")
+    return _library()
+
+
+@cache
+def _library() -> Any:
     try:
         import llama_cpp
     except Exception as error:  # a missing shared library comes as OSError, RuntimeError or AttributeError
@@ -92,7 +96,8 @@ def library() -> Any:
 def attempt(path: str) -> None:
     """Loads a file and asks for one token, for a process that may be lost; llama.cpp's reasons go to standard error."""
     library()
-    logging.getLogger("llama-cpp-python").setLevel(logging.WARNING)
+    # Its levels are shifted by one against llama.cpp's: errors come as what is least important.
+    logging.getLogger("llama-cpp-python").setLevel(logging.DEBUG)
     model = Model(read(Path(path)), 64)
     model.logits((model.tokenize_added("a") or [0])[:8])
 
