@@ -140,7 +140,7 @@ def _wrapped(made: Any, bos: bool, **more: Any) -> Any:
     return wrapped
 
 
-def write_model(folder: Path, kind: str, tokenizer: Any, **changes: Any) -> Path:
+def write_model(folder: Path, kind: str, tokenizer: Any, seed: int = 0, **changes: Any) -> Path:
     """A model of three layers with large random weights, which keep the likeliest token ahead of the next."""
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -149,12 +149,16 @@ def write_model(folder: Path, kind: str, tokenizer: Any, **changes: Any) -> Path
     }  # fmt: skip
     config = AutoConfig.for_model(kind, **settings)
     with torch.random.fork_rng():
-        torch.manual_seed(len(kind))
+        torch.manual_seed(seed)
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         for weight in model.parameters():
             if weight.ndim == 1:
                 # Norms and biases that do something: fresh ones are ones and zeros.
                 weight.data += torch.randn_like(weight) * 0.1
+        if kind.startswith("gemma"):
+            # It multiplies embeddings by their width's root: each word would only ever say itself again.
+            model.get_input_embeddings().weight.data *= 0.1
+            model.model.norm.weight.data += 9
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -12,6 +12,7 @@ from typing import Any
 
 from gguf import GGUFWriter, TokenType
 
+from trainer.dataset.chat_template import special_tokens
 from trainer.errors import UserError, Values
 from trainer.export.gguf import pretokenizers, sentencepiece
 
@@ -212,7 +213,7 @@ def _example(template: str, tokenizer: Any) -> str:
 def _begins_special(template: str, tokenizer: Any) -> bool:
     """Whether conversations begin with a special token, as those of nearly all chat templates do."""
     text = _example(template, tokenizer)
-    return any(text.startswith(each) for each in tokenizer.all_special_tokens if each)
+    return text.startswith(special_tokens(tokenizer))
 
 
 def _strips(facts: Mapping[str, Any]) -> list[tuple[str, Values]]:
