@@ -102,7 +102,9 @@ def _complain_of_formats(config: RunConfig, complain: Callable[..., None]) -> No
             if value.lower() not in allowed:
                 near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.0)
                 nearest = near[0] if near else allowed[0]
-                complain(name, f"{name}_unknown", value=short(value), known=", ".join(allowed), nearest=nearest)
+                complain(
+                    name, f"{name}_unknown", value=short(value), known=", ".join(allowed), nearest=nearest
+                )
 
 
 def _are_shares(words: tuple[str, ...]) -> bool:

@@ -60,7 +60,9 @@ def summary(receipt: Mapping[str, Any]) -> Iterator[str]:
     for each in receipt["formats"]:
         yield ""
         yield f"{each['key']}  {each['bytes']:,} bytes  {each['path']}"
-        yield from (f"  {file['bytes']:>14,}  {file['sha256'][:16]}  {file['name']}" for file in each["files"])
+        yield from (
+            f"  {file['bytes']:>14,}  {file['sha256'][:16]}  {file['name']}" for file in each["files"]
+        )
         yield f"  {_found(each['replay'])}"
         yield from (f"  {note['text']} {note['hint']}".rstrip() for note in each["notes"])
         yield from (f"  $ {line}" for command in each["commands"] for line in command["text"].splitlines())

@@ -21,7 +21,10 @@ from trainer.model.fingerprint import fingerprint
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "rslora": {"use_rslora": True},
-    "patterns": {"rank_pattern": {"down_proj": 2, "layers.0.self_attn.q_proj": 8}, "alpha_pattern": {"q_proj": 3}},
+    "patterns": {
+        "rank_pattern": {"down_proj": 2, "layers.0.self_attn.q_proj": 8},
+        "alpha_pattern": {"q_proj": 3},
+    },
     "dora": {"use_dora": True},
     "bias": {"bias": "all"},
     "bias of LoRA": {"target_modules": ["q_proj"], "lora_bias": True},
@@ -45,7 +48,9 @@ TIED = pytest.mark.filterwarnings(
 @TIED
 @pytest.mark.parametrize("tied", [False, True], ids=["two ends", "one end"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_adapter_is_merged_as_peft_does_and_answers_the_same(tmp_path: Path, kind: str, tied: bool) -> None:
+def test_an_adapter_is_merged_as_peft_does_and_answers_the_same(
+    tmp_path: Path, kind: str, tied: bool
+) -> None:
     base = write_base(tmp_path / "base", tied=tied)
     adapter = write_adapter(tmp_path / "adapter", base, **KINDS[kind])
     source = source_of(base, adapter)
@@ -57,7 +62,9 @@ def test_an_adapter_is_merged_as_peft_does_and_answers_the_same(tmp_path: Path, 
     expected = adapted(base, adapter).state_dict()
     for name, weight in model.state_dict().items():
         # PEFT merges a shared embedding into both ends; the answers above are those of the adapter itself.
-        if not (tied and name == "lm_head.weight") and not (tied and kind == "head by LoRA" and "embed" in name):
+        if not (tied and name == "lm_head.weight") and not (
+            tied and kind == "head by LoRA" and "embed" in name
+        ):
             assert torch.allclose(weight, expected[name], atol=1e-6), name
 
 
@@ -89,7 +96,9 @@ def test_several_adapters_are_merged_one_after_another(tmp_path: Path) -> None:
 
 def test_layers_that_lie_the_other_way_round(tmp_path: Path) -> None:
     base = write_base(tmp_path / "base", kind="gpt2")
-    adapter = write_adapter(tmp_path / "adapter", base, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)
+    adapter = write_adapter(
+        tmp_path / "adapter", base, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True
+    )
     folder = tmp_path / "merged"
     folder.mkdir()
     merged.write(source_of(base, adapter), folder, 1, Quiet())
@@ -105,14 +114,18 @@ def test_a_16_bit_base_is_rounded_once(tmp_path: Path) -> None:
     for each in source.names():
         # fp32 sums in another order may fall on either side of a rounding step.
         found, exact = source.read_fp32(each.name), expected[each.name].float()
-        assert torch.allclose(found, exact, atol=1e-6) and torch.equal(found.bfloat16(), source.read(each.name))
+        assert torch.allclose(found, exact, atol=1e-6) and torch.equal(
+            found.bfloat16(), source.read(each.name)
+        )
 
 
 def test_new_words_make_the_embedding_longer(tmp_path: Path) -> None:
     base = write_base(tmp_path / "base", tied=True)
     adapter = write_adapter(tmp_path / "adapter", base)
     weights = load_file(adapter / "adapter_model.safetensors")
-    longer = torch.cat([AutoModelForCausalLM.from_pretrained(base).model.embed_tokens.weight, torch.ones(4, 32)])
+    longer = torch.cat(
+        [AutoModelForCausalLM.from_pretrained(base).model.embed_tokens.weight, torch.ones(4, 32)]
+    )
     for name in ("model.embed_tokens", "lm_head"):
         weights[f"base_model.model.{name}.weight"] = longer.detach().clone()
     save_file(weights, adapter / "adapter_model.safetensors")
@@ -127,7 +140,12 @@ def test_files_hold_at_most_what_was_asked(tmp_path: Path, limit: float) -> None
     base = write_base(tmp_path / "base", dtype=torch.bfloat16)
     source = source_of(base)
     files = shards.write_shards(source, tmp_path, limit, Quiet())
-    weights = {name: weight for file in files if file.suffix == ".safetensors" for name, weight in load_file(file).items()}
+    weights = {
+        name: weight
+        for file in files
+        if file.suffix == ".safetensors"
+        for name, weight in load_file(file).items()
+    }
     assert weights.keys() == {each.name for each in source.names()}
     assert all(torch.equal(weights[name], source.read(name)) for name in weights)
     for file in files:
@@ -174,7 +192,10 @@ def test_numbers_that_are_none_or_too_large_are_refused(tmp_path: Path) -> None:
     path = adapter / "adapter_model.safetensors"
     weights = load_file(path)
     name = next(each for each in weights if "lora_B" in each)
-    for value, dtype, code in ((torch.nan, "auto", "export_not_finite"), (1e7, "float16", "export_fp16_overflow")):
+    for value, dtype, code in (
+        (torch.nan, "auto", "export_not_finite"),
+        (1e7, "float16", "export_fp16_overflow"),
+    ):
         save_file({**weights, name: torch.full_like(weights[name], value)}, path)
         source = source_of(base, adapter, infer_dtype=dtype)
         with pytest.raises(UserError) as caught:

@@ -23,7 +23,9 @@ WORDS = 259
 IDS = torch.arange(1, 33).unsqueeze(0) * 7 % WORDS
 
 
-def write_base(folder: Path, *, tied: bool = False, dtype: torch.dtype = torch.float32, kind: str = "qwen2") -> Path:
+def write_base(
+    folder: Path, *, tied: bool = False, dtype: torch.dtype = torch.float32, kind: str = "qwen2"
+) -> Path:
     """A base of two layers."""
     config: Any
     if kind == "gpt2":
@@ -46,9 +48,15 @@ def write_base(folder: Path, *, tied: bool = False, dtype: torch.dtype = torch.f
 
 def write_adapter(folder: Path, base: Path, seed: int = 5, **settings: Any) -> Path:
     """An adapter of which every number is random, those of replaced weights too."""
-    wanted: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj", "down_proj"], **settings}
+    wanted: dict[str, Any] = {
+        "r": 4,
+        "lora_alpha": 6,
+        "target_modules": ["q_proj", "v_proj", "down_proj"],
+        **settings,
+    }
     model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), LoraConfig(task_type="CAUSAL_LM", **wanted)
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
+        LoraConfig(task_type="CAUSAL_LM", **wanted),
     )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)

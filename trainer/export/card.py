@@ -80,4 +80,3 @@ def _run_name(adapter: Path) -> str:
 def _stop_words(source: Source) -> list[str]:
     words = source.tokenizer.convert_ids_to_tokens(list(source.stop_ids))
     return [str(each) for each in words if each]
-

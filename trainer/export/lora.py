@@ -109,7 +109,9 @@ class Tokens:
         trained = read(self.place).float().to(device)
 
         def put(rows: torch.Tensor, first: int) -> torch.Tensor:
-            inside = [(at, row - first) for at, row in enumerate(self.indices) if 0 <= row - first < len(rows)]
+            inside = [
+                (at, row - first) for at, row in enumerate(self.indices) if 0 <= row - first < len(rows)
+            ]
             rows = rows.clone()
             for at, row in inside:
                 rows[row] = trained[at]
@@ -144,7 +146,11 @@ def read_changes(path: Path) -> Adapter:
         if part and part["rows"]:
             tokens[part["layer"]] = place
         elif part:
-            what = "magnitude" if part["magnitude"] else part["side"] + ("_bias" if part["what"] == "bias" else "")
+            what = (
+                "magnitude"
+                if part["magnitude"]
+                else part["side"] + ("_bias" if part["what"] == "bias" else "")
+            )
             layers.setdefault(part["layer"], {})[what] = place
         elif "lora_" in name:
             raise _unmergeable(path, f"there is a weight {name} of an unknown kind")
@@ -169,7 +175,9 @@ def _layer(
         raise _unmergeable(path, f"half of the matrices of {layer} is missing")
     turned = embedding or bool(config.get("fan_in_fan_out"))
     if len(a.shape) != 2 or len(b.shape) != 2 or (turned and magnitude):
-        raise _unmergeable(path, f"{layer} is of a kind that is merged by the program it was trained with only")
+        raise _unmergeable(
+            path, f"{layer} is of a kind that is merged by the program it was trained with only"
+        )
     if a.shape[0] != b.shape[1]:
         raise _unmergeable(path, f"the matrices of {layer} do not fit each other")
     scale = _scale(config, layer)
@@ -197,7 +205,9 @@ def _patterned(patterns: Any, layer: str, usual: Any) -> float:
 def _indices(path: Path, config: Mapping[str, Any], layer: str) -> tuple[int, ...]:
     wanted = config.get("trainable_token_indices")
     if isinstance(wanted, Mapping):
-        wanted = next((each for name, each in wanted.items() if layer == name or layer.endswith(f".{name}")), None)
+        wanted = next(
+            (each for name, each in wanted.items() if layer == name or layer.endswith(f".{name}")), None
+        )
     if not isinstance(wanted, Sequence):
         raise _unmergeable(path, f"it does not say which rows of {layer} are trained")
     return tuple(int(each) for each in wanted)
@@ -216,4 +226,6 @@ def _require_plain(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _unmergeable(path: Path, reason: str) -> UserError:
-    return UserError("export_adapter_unmergeable", field="adapter_name_or_path", path=str(path), reason=reason)
+    return UserError(
+        "export_adapter_unmergeable", field="adapter_name_or_path", path=str(path), reason=reason
+    )

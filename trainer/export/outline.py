@@ -43,4 +43,7 @@ def read_names(folder: Path, stored: Iterable[str], trust: bool = False) -> Name
 
 def _weight(model: PreTrainedModel, end: str) -> str:
     layer = model.get_input_embeddings() if end == "input" else model.get_output_embeddings()
-    return next((f"{name}.weight" for name, module in model.named_modules() if layer is not None and module is layer), "")
+    return next(
+        (f"{name}.weight" for name, module in model.named_modules() if layer is not None and module is layer),
+        "",
+    )

@@ -32,7 +32,9 @@ _WRITTEN = (
 def target_of(config: RunConfig) -> Path:
     """The folder that the files will lie in."""
     wanted = config.export.export_dir.strip()
-    return Path(wanted).expanduser().absolute() if wanted else Path(config.train.output_dir).absolute() / FILES
+    return (
+        Path(wanted).expanduser().absolute() if wanted else Path(config.train.output_dir).absolute() / FILES
+    )
 
 
 def require_target(config: RunConfig, used: Sequence[Path]) -> None:

@@ -66,7 +66,9 @@ def make(config: RunConfig, source: Source, notes: tuple[Note, ...] = ()) -> Pla
         try:
             check()
         except UserError as error:
-            problems.extend(each for each in problems_of(error) if each.code not in {p.code for p in problems})
+            problems.extend(
+                each for each in problems_of(error) if each.code not in {p.code for p in problems}
+            )
 
     used = [source.base, *source.adapters, source.folder]
     look(lambda: place.require_target(config, used))
@@ -144,7 +146,12 @@ def _disk(config: RunConfig, source: Source, sizes: tuple[Size, ...]) -> int:
         total += each.bytes + _BESIDE
     if "quantized" in formats(config) and "merged" not in formats(config):
         total += source.nbytes
-    kinds = [kind for format in ("gguf", "ollama") if format in formats(config) for kind in gguf_types(config, format)]
+    kinds = [
+        kind
+        for format in ("gguf", "ollama")
+        if format in formats(config)
+        for kind in gguf_types(config, format)
+    ]
     if any("_k" in kind for kind in kinds):
         # llama-quantize reads a 16-bit file that is written for it.
         total += 2 * source.parameters

@@ -16,7 +16,9 @@ _LEFT_HERE = ["receipt.json"]
 def require_token(hub: str) -> None:
     """Raises UserError when the client of `hub` knows no token."""
     if not _token(hub):
-        raise UserError("export_no_token", field="export_hub_model_id", variable=_VARIABLES[hub], hub=_PLACES[hub])
+        raise UserError(
+            "export_no_token", field="export_hub_model_id", variable=_VARIABLES[hub], hub=_PLACES[hub]
+        )
 
 
 def push(folder: Path, repository: str, hub: str, private: bool) -> str:

@@ -31,6 +31,8 @@ def check(source: Source, kind: str) -> None:
     package = package_of(kind)
     if importlib.util.find_spec(package) is None:
         raise UserError("export_needs_package", field="quantized_type", kind=kind, package=package)
+    if kind == "torchao_int4" and not torch.cuda.is_available():
+        raise UserError("export_int4_gpu", field="quantized_type")
     if is_vision(source.base):
         raise UserError("export_quantized_vision", field="export_format")
 
@@ -57,10 +59,22 @@ def write(source: Source, merged: Path, folder: Path, kind: str, progress: Progr
         gc.collect()
         progress.wrote(kind, sum(each.stat().st_size for each in folder.glob("*.safetensors")))
         _require_loads(folder)
-    except (ImportError, RuntimeError, ValueError, NotImplementedError, AttributeError, TypeError, AssertionError) as error:
+    except (
+        ImportError,
+        RuntimeError,
+        ValueError,
+        NotImplementedError,
+        AttributeError,
+        TypeError,
+        AssertionError,
+    ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise UserError(
-            "export_quantizing_failed", field="quantized_type", kind=kind, package=package_of(kind), reason=reason
+            "export_quantizing_failed",
+            field="quantized_type",
+            kind=kind,
+            package=package_of(kind),
+            reason=reason,
         ) from error
     companions.write_voice(source, folder)
     companions.write_generation(source, folder)
@@ -80,9 +94,10 @@ def _settings(kind: str) -> Any:
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
     from transformers import TorchAoConfig
 
-    return TorchAoConfig(
-        Int8WeightOnlyConfig() if kind == "torchao_int8" else Int4WeightOnlyConfig(group_size=_GROUP)
-    )
+    if kind == "torchao_int8":
+        return TorchAoConfig(Int8WeightOnlyConfig())
+    # The packing whose kernels come with torch itself.
+    return TorchAoConfig(Int4WeightOnlyConfig(group_size=_GROUP, int4_packing_format="tile_packed_to_4d"))
 
 
 def _load(folder: Path, settings: Any = None) -> Any:
@@ -91,7 +106,12 @@ def _load(folder: Path, settings: Any = None) -> Any:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     given = {} if settings is None else {"quantization_config": settings}
     return AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype=torch.bfloat16, device_map=device, local_files_only=True, use_safetensors=True, **given
+        str(folder),
+        dtype=torch.bfloat16,
+        device_map=device,
+        local_files_only=True,
+        use_safetensors=True,
+        **given,
     )
 
 

@@ -27,9 +27,7 @@ class Recipe:
     resized: bool = False
 
 
-def recipes(
-    base: Path, adapters: Sequence[Path], trust: bool = False
-) -> tuple[dict[str, Recipe], bool]:
+def recipes(base: Path, adapters: Sequence[Path], trust: bool = False) -> tuple[dict[str, Recipe], bool]:
     """The recipe of each tensor by its name in the files, and whether a head that was tied to the embedding no longer is.
 
     Raises UserError for weights that cannot be read and adapters that do not fit.

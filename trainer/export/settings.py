@@ -45,7 +45,9 @@ def model_config(base: Path, dtype: str, untied: bool, words: int | None) -> dic
 def generation_config(base: Path, stop_ids: Iterable[int], pad_id: int | None) -> dict[str, Any]:
     """The base's generation_config.json, with every id that ends an answer."""
     found = {
-        name: value for name, value in read_json(base / "generation_config.json").items() if name not in _PRIVATE
+        name: value
+        for name, value in read_json(base / "generation_config.json").items()
+        if name not in _PRIVATE
     }
     ids = list(stop_ids)
     if ids:

@@ -40,14 +40,19 @@ def write_shards(source: Source, folder: Path, limit_gb: float, progress: Progre
     """Writes all tensors and, for more than one file, their index. Returns the files; see Source.blocks for errors."""
     shards = divide(source.names(), int(limit_gb * GB))
     count = len(shards)
-    files = [folder / (SINGLE if count == 1 else f"model-{at + 1:05}-of-{count:05}.safetensors") for at in range(count)]
+    files = [
+        folder / (SINGLE if count == 1 else f"model-{at + 1:05}-of-{count:05}.safetensors")
+        for at in range(count)
+    ]
     for file, tensors in zip(files, shards, strict=True):
         _write(source, file, tensors, progress)
     if count == 1:
         return files
     index = {
         "metadata": {"total_parameters": source.parameters, "total_size": source.nbytes},
-        "weight_map": {each.name: file.name for file, tensors in zip(files, shards, strict=True) for each in tensors},
+        "weight_map": {
+            each.name: file.name for file, tensors in zip(files, shards, strict=True) for each in tensors
+        },
     }
     write_atomic(folder / INDEX, json.dumps(index, indent=2) + "\n")
     return [*files, folder / INDEX]
@@ -78,7 +83,9 @@ def _header(tensors: Sequence[TensorInfo]) -> bytes:
 
 
 def _raw(block: torch.Tensor) -> memoryview:
-    flat = block.contiguous().view(-1).view(torch.uint8) if block.dim() else block.reshape(1).view(torch.uint8)
+    flat = (
+        block.contiguous().view(-1).view(torch.uint8) if block.dim() else block.reshape(1).view(torch.uint8)
+    )
     return memoryview(flat.numpy())
 
 

@@ -54,7 +54,9 @@ class Source:
         self.device = torch.device(
             "cuda" if config.export.export_device == "auto" and torch.cuda.is_available() else "cpu"
         )
-        self._wanted = None if config.export.infer_dtype == "auto" else getattr(torch, config.export.infer_dtype)
+        self._wanted = (
+            None if config.export.infer_dtype == "auto" else getattr(torch, config.export.infer_dtype)
+        )
         self._recipes: Mapping[str, Recipe]
         self._recipes, self._untied = recipes(self.base, self.adapters, self.trust)
         settings.require_castable(self.base, self._wanted is not None or bool(self.adapters))
@@ -167,7 +169,9 @@ class Source:
     def processor(self) -> Any:
         """What turns pictures into inputs; None for a model of text. Raises UserError for a broken one."""
         has = any((self.folder / name).is_file() for name in PROCESSORS)
-        return load_processor(self.folder if has and (self.folder / "config.json").is_file() else self.base, self.trust)
+        return load_processor(
+            self.folder if has and (self.folder / "config.json").is_file() else self.base, self.trust
+        )
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -202,7 +206,9 @@ class Source:
 
     def _words(self) -> int | None:
         """The rows of the embedding where an adapter has changed their number."""
-        return next((each.shape[0] for each in self._recipes.values() if each.resized and len(each.shape) == 2), None)
+        return next(
+            (each.shape[0] for each in self._recipes.values() if each.resized and len(each.shape) == 2), None
+        )
 
 
 def open_source(config: RunConfig) -> Source:

@@ -50,7 +50,9 @@ def run_of(folder: Path) -> Path:
 
 def inherit(config: RunConfig) -> RunConfig:
     """`config` with what it leaves open taken from the run whose result it exports: the base, template and data."""
-    results = [Path(each) for each in config.model.adapter_name_or_path] or [Path(config.model.model_name_or_path)]
+    results = [Path(each) for each in config.model.adapter_name_or_path] or [
+        Path(config.model.model_name_or_path)
+    ]
     settings = run_of(results[-1]) / "config.yaml"
     if not config.model.model_name_or_path and config.model.adapter_name_or_path:
         base = read_json(run_of(results[-1]) / "manifest.json").get("base")
@@ -100,7 +102,10 @@ def subject_of(config: RunConfig) -> Subject:
         check_folder(wanted.whole)
         weight_files(wanted.whole)
         return Subject(wanted.whole, (), _voice((wanted.whole,), base))
-    told = [*_belonging(base, wanted.adapters), *base_notes(config.model.model_name_or_path, base, wanted.adapters)]
+    told = [
+        *_belonging(base, wanted.adapters),
+        *base_notes(config.model.model_name_or_path, base, wanted.adapters),
+    ]
     return Subject(base, wanted.adapters, _voice(wanted.adapters, base), tuple(told))
 
 
@@ -128,7 +133,11 @@ def _belonging(base: Path, adapters: Sequence[Path]) -> list[Note]:
             if wanted != mark:
                 trained = str(record.get("base") or _recorded_base(path) or "?")
                 raise UserError(
-                    "export_other_base", field="adapter_name_or_path", path=str(path), base=str(base), trained=trained
+                    "export_other_base",
+                    field="adapter_name_or_path",
+                    path=str(path),
+                    base=str(base),
+                    trained=trained,
                 )
         _require_merged(record, path, adapters[:place])
     return found

@@ -207,7 +207,10 @@ class Exports:
             free = shutil.disk_usage(self._place).free
             if size + _ROOM > free:
                 raise UserError(
-                    "export_zip_room", needed=round(size / GB, 2), free=round(free / GB, 2), folder=str(self._place)
+                    "export_zip_room",
+                    needed=round(size / GB, 2),
+                    free=round(free / GB, 2),
+                    folder=str(self._place),
                 )
             name = "-".join([Path(run).name, *([format.replace(":", "-")] if format else [])])
             return Path(tempfile.mkdtemp(dir=self._place)) / f"{name}.zip"
@@ -241,7 +244,17 @@ def _candidates(job: Job) -> Iterator[Candidate]:
         }
         name = job.name if kind == "run" else f"{job.name} · {path.name}"
         yield Candidate(
-            id, name, kind, job.id, step, job.method, job.model, job.created_at, job.datasets, dict(job.facts.scores), values
+            id,
+            name,
+            kind,
+            job.id,
+            step,
+            job.method,
+            job.model,
+            job.created_at,
+            job.datasets,
+            dict(job.facts.scores),
+            values,
         )
 
 

@@ -182,7 +182,9 @@ def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
         resume_from_checkpoint=resume,
         dataset_dir=locate_data(config.data.dataset_dir, base),
         adapter_name_or_path=tuple(locate(each, base) for each in config.model.adapter_name_or_path),
-        export_dir=str(base / Path(config.export.export_dir).expanduser()) if config.export.export_dir else "",
+        export_dir=str(base / Path(config.export.export_dir).expanduser())
+        if config.export.export_dir
+        else "",
     )
     # The notes stand in the log already, since the run was submitted.
     return replace(settled, notes=())
