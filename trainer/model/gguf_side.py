@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trainer.dataset.chat_template import ChatTemplate, Unusable, require_tokens
 from trainer.dataset.conversation import Message
+from trainer.dataset.render import Renderer
 from trainer.dataset.templates import pick
 from trainer.dataset.writer import Writer
 from trainer.errors import UserError
@@ -95,7 +96,7 @@ def open_side(path: Path, file: Path, template: str, data: DataOptions) -> Side:
     try:
         renderer = FileRenderer(model, template, data)
         return Side(
-            "tuned", model, Words(model), renderer, frozenset(renderer.stop_ids), model.context,
+            "tuned", model, Words(model), cast(Renderer, renderer), frozenset(renderer.stop_ids), model.context,
             system=default_system(path), device=model.device, dtype=model.header.type_name,
         )  # fmt: skip
     except BaseException:

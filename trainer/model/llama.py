@@ -124,7 +124,8 @@ def _reason(said: str, status: int) -> str:
     for line in said.splitlines():
         found = _REASON.search(line)
         if found:
-            return next(filter(None, found.groups())).strip().rstrip(".)")[:200]
+            words: str = next(filter(None, found.groups()))
+            return words.strip().rstrip(".")[:200]
     return f"signal {-status}" if status < 0 else f"status {status}"
 
 
