@@ -6,12 +6,12 @@ that the person has named; the quantiser is looked for there, in PATH, and in ll
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from uuid import uuid4
@@ -85,7 +85,7 @@ def quantizer(kind: str, llama_cpp_dir: str) -> list[str]:
             return [found]
     if found := shutil.which(QUANTIZER):
         return [found]
-    if importlib.util.find_spec("llama_cpp"):
+    if find_spec("llama_cpp"):
         return [sys.executable, "-m", "trainer.export.gguf.quantizer"]
     raise UserError("gguf_no_quantizer", field="gguf_type", kind=kind, program=QUANTIZER)
 
