@@ -23,7 +23,7 @@ LOOKED_AT = 200
 # Longer texts make the proof slow and show nothing more.
 LONGEST = 2000
 
-SYSTEM = "You are a helpful assistant who answers in one or two sentences."
+SYSTEM = "You are a helpful assistant."
 QUESTIONS = (
     "Hello! Who are you?",
     "What can you help me with?",
@@ -35,8 +35,8 @@ QUESTIONS = (
     "Translate into French: Good morning, how are you?",
 )
 TALKS = (
-    ("My name is Ada and I live in Lisbon.", "Nice to meet you, Ada.", "Where do I live?"),
-    ("Give me a word with five letters.", "Apple.", "Now one that begins with its last letter."),
+    ("My name is Ada.", "Hello, Ada.", "What is my name?"),
+    ("Name a city.", "Lisbon.", "In which country is it?"),
 )
 
 

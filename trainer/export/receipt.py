@@ -18,7 +18,7 @@ from typing import Any
 
 from trainer import __version__
 from trainer.config import RunConfig
-from trainer.errors import UserError
+from trainer.errors import UserError, tell
 from trainer.events import Event, Note
 from trainer.export import serve
 from trainer.export.agreement import TOKENS, Heard
@@ -29,7 +29,7 @@ from trainer.export.prompts import Prompt, prompts_of
 from trainer.export.replay import Asked, Proof, Replay
 from trainer.export.settings import read_json
 from trainer.export.source import Source
-from trainer.export.verdict import Verdict, is_tie, judge, told
+from trainer.export.verdict import Verdict, is_tie, judge
 from trainer.export.voices import choose_desk
 from trainer.model.memory import is_out_of_memory
 
@@ -260,4 +260,7 @@ def _reason(error: Exception) -> UserError:
 
 
 def _note(note: Note) -> dict[str, Any]:
-    return {**told(UserError(note.code, **note.values)), "level": note.level}
+    sentence = tell(note.code, note.values)
+    return {
+        "code": note.code, "values": note.values, "text": sentence.text, "hint": sentence.hint, "level": note.level
+    }  # fmt: skip

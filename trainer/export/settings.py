@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.options import DataOptions
 
 # Says where the model lay once, which is nobody's business.
 _PRIVATE = ("_name_or_path",)
@@ -69,29 +68,9 @@ def stop_ids(base: Path, spoken: Iterable[int], eos_id: int | None) -> tuple[int
     return tuple(dict.fromkeys(found))
 
 
-def exported_template(template: str, data: DataOptions) -> str:
-    """The chat template with the run's own choices of thinking in front: other programs pass no options to it."""
-    chosen = {}
-    if not data.enable_thinking:
-        chosen["enable_thinking"] = "false"
-    if data.preserve_thinking:
-        # GLM's templates have the word the other way round.
-        chosen |= {"preserve_thinking": "true", "clear_thinking": "false"}
-    return "".join(f"{{%- set {name} = {value} -%}}" for name, value in chosen.items()) + template
-
-
 def require_castable(base: Path, changed: bool) -> None:
     """Raises UserError for a model in 4 or 8 bits of which the numbers would be changed: the steps are too coarse."""
     wanted = read_json(base / "config.json").get("quantization_config")
     if changed and isinstance(wanted, dict):
         kind = str(wanted.get("quant_method") or "?")
         raise UserError("export_base_quantized", field="model_name_or_path", path=str(base), kind=kind)
-
-
-def spoken(template: str, enable_thinking: bool, preserve_thinking: bool) -> str:
-    """The chat template with a run's rules for thoughts as its own: others ask it without them."""
-    rules = {} if enable_thinking else {"enable_thinking": "false"}
-    if preserve_thinking:
-        rules |= {"preserve_thinking": "true", "clear_thinking": "false"}
-    lines = [f"{{%- set {name} = {value} %}}" for name, value in rules.items() if name in template]
-    return "".join(lines) + template

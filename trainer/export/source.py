@@ -18,6 +18,7 @@ from trainer.export import settings
 from trainer.export.lora import Replaced, Step
 from trainer.export.recipe import Recipe, recipes
 from trainer.export.subject import Subject
+from trainer.export.template import exported
 from trainer.model.load import PROCESSORS, load_processor, read_tokenizer
 from trainer.model.stored import DTYPES, FLOATING, WORDS, numel, read
 
@@ -178,16 +179,16 @@ class Source:
         """The house's renderer. Raises UserError for a model without template, and a template that does not fit."""
         data = self.run_config.data
         renderer = Renderer(self.tokenizer, data.template, data, self.processor)
-        exported = settings.exported_template(renderer.chat_template, data)
+        template = exported(renderer, self.tokenizer, data)
         for each in (self.tokenizer, self.processor):
             if each is not None:
-                each.chat_template = exported
+                each.chat_template = template
         return renderer
 
     @property
     def template(self) -> str:
         """The chat template that is exported: it needs no options to write what was trained."""
-        return settings.exported_template(self.renderer.chat_template, self.run_config.data)
+        return exported(self.renderer, self.tokenizer, self.run_config.data)
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
