@@ -214,18 +214,16 @@ def _fold(title: str, inner: str) -> str:
 
 
 def _files(formats: Sequence[Receipt], lang: str) -> str:
-    found = [(text_in(made, "format"), each) for made in formats for each in mappings_in(made, "files")]
+    found = [each for made in formats for each in mappings_in(made, "files")]
     rows = "".join(
         f'<tr><th scope="row">{escape(text_in(each, "name"))}<div class="tb-sum">{escape(text_in(each, "sha256"))}</div></th>'
-        f"<td>{size(count_in(each, 'bytes'))}</td><td>{escape(name_of(kind, lang))}</td></tr>"
-        for kind, each in found
+        f"<td>{size(count_in(each, 'bytes'))}</td></tr>"
+        for each in found
     )
     if not rows:
         return ""
-    total = size(sum(count_in(each, "bytes") for _, each in found))
-    heads = "".join(
-        f'<th scope="col">{_said(key, lang)}</th>' for key in ("files.name", "files.size", "formats.label")
-    )
+    total = size(sum(count_in(each, "bytes") for each in found))
+    heads = "".join(f'<th scope="col">{_said(key, lang)}</th>' for key in ("files.name", "files.size"))
     table = (
         f'<div class="tb-scroll" tabindex="0"><table class="tb-table tb-files"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
