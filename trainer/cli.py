@@ -128,9 +128,9 @@ def chat(words: Sequence[str]) -> int:
             switches.add(word)
         else:
             others.append(word)
-    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)})
-    if not config.model.model_name_or_path:
-        raise UserError("no_model", field="model_name_or_path")
+    from trainer.chat.exports import with_base
+
+    config = with_base(RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)}))
     from trainer.chat.attached import attach
     from trainer.chat.terminal import run_chat
 

@@ -73,6 +73,7 @@ def test_several_questions_are_answered_in_their_order(loaded: ChatEngine) -> No
     requests = [Request(question, max_new_tokens=20) for question in QUESTIONS]
     together = loaded.answers(requests)
     for request, sides in zip(requests, together, strict=True):
+        assert list(sides) == ["base", "tuned"]
         assert sides["tuned"].text == last(loaded.stream(request))["tuned"].text == sides["base"].text
 
 

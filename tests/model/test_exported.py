@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.chat.exports import base_of, named
+from trainer.chat.exports import base_of, named, with_base
+from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.exported import default_system, gguf_of, is_export, things_in
 
@@ -108,3 +109,21 @@ def test_the_base_is_what_the_receipt_or_the_adapter_says(tmp_path: Path) -> Non
         assert base_of(tmp_path / "adapter") == expected
     touch(tmp_path / "export/receipt.json", text="[broken")
     assert base_of(tmp_path / "export/gguf") == ""
+
+
+def test_a_chat_finds_the_base_of_what_is_named_alone(tmp_path: Path) -> None:
+    touch(tmp_path / "base/config.json", tmp_path / "export/gguf/m.gguf", tmp_path / "foreign.gguf")
+    touch(tmp_path / "export/receipt.json", text=json.dumps({"base": str(tmp_path / "base")}))
+    touch(tmp_path / "adapter/adapter_config.json")
+
+    def model_of(*adapters: Path, **more: str) -> str:
+        flat = {"adapter_name_or_path": [str(each) for each in adapters], **more}
+        return with_base(RunConfig.from_flat(flat)).model.model_name_or_path
+
+    assert model_of(tmp_path / "export/gguf/m.gguf") == str(tmp_path / "base")
+    assert model_of(tmp_path / "foreign.gguf") == str(tmp_path / "foreign.gguf")
+    assert model_of(tmp_path / "foreign.gguf", model_name_or_path="Sprout") == "Sprout"
+    for adapters in ((), (tmp_path / "adapter",)):
+        with pytest.raises(UserError) as caught:
+            model_of(*adapters)
+        assert caught.value.code == "no_model"

@@ -138,8 +138,9 @@ class ChatEngine:
         """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
 
         `adapters` are folders with adapters, which act together, or one whole tuned model: its folder, a GGUF file, or
-        a folder with one, such as Ollama's. `model`, too, may be a GGUF file. `mode` says who
-        answers: "base", "tuned", or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half precision there.
+        a folder with one, such as Ollama's. `model`, too, may be a GGUF file. `mode` says who answers: "base", "tuned",
+        or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half
+        precision there; those of a GGUF file are as it holds them.
         Raises UserError for a model or checkpoint that cannot be used, for too little memory (the old model is gone by
         then), and while the engine loads or answers.
         """
@@ -212,7 +213,8 @@ class ChatEngine:
         for number, chunk in self._each(self._begin(requests)):
             if chunk.done:
                 found[number][chunk.side] = chunk
-        return found
+        # Base first, whichever of two models was done first.
+        return [dict(sorted(sides.items())) for sides in found]
 
     def cost(self, media: Media) -> int:
         """The tokens that a picture or video takes in a prompt of what is loaded.
@@ -319,13 +321,9 @@ class ChatEngine:
                 self._tickets.remove(ticket)
 
     def _drop(self) -> None:
-        held, self._sides, self._loaded = self._sides, (), None
+        held = bool(self._sides)
+        self._sides, self._loaded = (), None
         if held:
-            for side in held:
-                if hasattr(side.model, "close"):
-                    side.model.close()
-            # The frame of this call must not keep the models alive.
-            del held, side
             self._give_back()
 
     @staticmethod

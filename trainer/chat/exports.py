@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.exported import RECEIPT, things_in
 
@@ -44,6 +45,24 @@ def base_of(path: Path) -> str:
             return base
     base = str(_read(folder / "adapter_config.json").get("base_model_name_or_path") or "")
     return base if base and _is_there(base) else ""
+
+
+def with_base(config: RunConfig) -> RunConfig:
+    """Settings of a chat; a checkpoint or export without a model is put on the one that it was made from.
+
+    Raises UserError when nothing is named, or only an adapter that does not say its base.
+    """
+    model, adapters = config.model.model_name_or_path, config.model.adapter_name_or_path
+    if model:
+        return config
+    path = Path(adapters[-1]).expanduser() if adapters else None
+    if path is None or not (found := base_of(path) or ("" if _needs_base(path) else str(path))):
+        raise UserError("no_model", field="model_name_or_path")
+    return config.with_values(model_name_or_path=found)
+
+
+def _needs_base(path: Path) -> bool:
+    return (path / "adapter_config.json").is_file()
 
 
 def _is_there(base: str) -> bool:
