@@ -31,7 +31,7 @@ def exported(renderer: Renderer, tokenizer: Any, data: DataOptions) -> str:
     if data.preserve_thinking:
         rules |= {"preserve_thinking": "true", "clear_thinking": "false"}
     template = renderer.chat_template
-    lines = [f"{{%- set {name} = {value} %}}" for name, value in rules.items() if name in template]
+    lines = [f"{{%- set {name} = {value} -%}}" for name, value in rules.items()]
     if renderer.folds_system and _differs(renderer, tokenizer, "".join(lines) + template):
         lines.append(_FOLDED)
     return "".join(lines) + template
