@@ -53,7 +53,7 @@ def test_a_file_answers_as_the_model_that_it_was_made_from(loaded: ChatEngine, s
     assert loaded.loaded.context == 2048
     history: dict[str, tuple[Turn, ...]] = {}
     for question in QUESTIONS:
-        for system in ("", "Answer in one word.", "你是一只猫。"):
+        for system in ("", "你是一只猫。"):
             request = Request(question, history, system=system, max_new_tokens=48)
             base, tuned = (last(loaded.stream(request))[side] for side in ("base", "tuned"))
             assert (base.text, base.ending, base.tokens) == (tuned.text, tuned.ending, tuned.tokens)
