@@ -89,8 +89,8 @@ def test_a_gigabyte_is_merged_in_the_memory_of_a_few_blocks(tmp_path: Path) -> N
     largest = max(each.stat().st_size for each in shards)
     assert size >= GB and len(shards) >= 3 and largest <= SHARD_GB * GB * 1.001
     assert peak <= largest + 2 * GB
-    # The libraries aside, a few blocks of 64 MB.
-    assert peak - before < 0.6 * GB
+    # The libraries aside, a few blocks and the matrices of an adapter.
+    assert peak - before < 0.5 * GB
     names = read_json(target / "model.safetensors.index.json")["weight_map"]
     name = "model.layers.7.mlp.up_proj"
     with safe_open(target / names[f"{name}.weight"], "pt") as file:
