@@ -36,12 +36,13 @@ SAVE = """(file) => {
 class Held:
     """What one page has done. It is changed in place: an answer that comes late must not bring an old choice back.
 
-    `whom` is the run that was chosen last, None before the first choice. Sizes are worked out only for a page that has
+    `whom` is the run that was chosen last, None before the first choice; `turn` counts what was asked. Sizes are worked out only for a page that has
     opened the tab: the first time takes a second.
     """
 
     opened: bool = False
     whom: str | None = None
+    turn: int = 0
 
 
 class ExportTab:
@@ -97,7 +98,7 @@ class ExportTab:
                 self.start = gr.Button(
                     say("export.start"), variant="primary", size="lg", elem_id="say-export-start", scale=0, min_width=80
                 )  # fmt: skip
-                self._sentence = gr.HTML(elem_id="export-sentence")
+                self._sentence = gr.HTML(tagged("export.outlook.working", "p"), elem_id="export-sentence")
             self._problems = gr.HTML(elem_id="export-problems", js_on_load=export_said.SCRIPT)
         with gr.Row(visible=False):
             self._token = gr.Textbox("")
@@ -191,8 +192,12 @@ class ExportTab:
     def _assess(self, held: Held, lang: str, *given: Any) -> list[Any]:
         if not held.opened:
             return [gr.skip() for _ in self._forecast]
-        wanted = _wanted(given)
+        held.turn += 1
+        turn, wanted = held.turn, _wanted(given)
         forecast = self._desk.forecast(wanted)
+        if held.turn != turn:
+            # Something else was asked meanwhile, whose answer may be there already.
+            return [gr.skip() for _ in self._forecast]
         formats = gr.update(choices=self._desk.formats(forecast, lang))
         seen = [gr.update(visible=each) for each in self._desk.seen(wanted)]
         return [formats, export_said.outlook(forecast, lang), export_said.notes(forecast, lang), *seen]
