@@ -66,7 +66,8 @@ class LowRank:
             rows = torch.addmm(rows, left[first:last], right, alpha=self.scale)
             if lengths is None:
                 return rows
-            return rows * (lengths[first:last] / torch.linalg.norm(rows, dim=1)).unsqueeze(1)
+            longer: torch.Tensor = lengths[first:last] / torch.linalg.norm(rows, dim=1)
+            return rows * longer.unsqueeze(1)
 
         return add
 

@@ -22,8 +22,9 @@ from trainer.model.stored import DTYPES
 
 # Settings, tokenizer and receipt beside the weights.
 _BESIDE = 16 * 1024 * 1024
-# The libraries and a few blocks; then the largest tensor, which some writers need whole in several formats at once.
-_LIBRARIES = 600 * 1024 * 1024
+# The libraries, a few blocks of rows and the matrices of an adapter.
+_LIBRARIES = 800 * 1024 * 1024
+# Of a layer that is turned for llama.cpp.
 _COPIES = 3
 ORDER = ("merged", "adapter", "gguf", "ollama", "quantized")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -79,6 +80,7 @@ def make(config: RunConfig, source: Source, notes: tuple[Note, ...] = ()) -> Pla
     sizes: tuple[Size, ...] = ()
     if not problems:
         sizes = tuple(_sizes(config, source))
+        notes = (*notes, *_notes(config, source))
     target = place.target_of(config)
     needed, free = _disk(config, source, sizes), shutil.disk_usage(place.standing(target)).free
     memory, there = _memory(config, source), free_bytes(torch.device("cpu"))
@@ -114,6 +116,24 @@ def _check(config: RunConfig, source: Source, format: str) -> None:
             ollama.check(source)
 
 
+def _notes(config: RunConfig, source: Source) -> list[Note]:
+    """What a person should know of files for llama.cpp, each thing once."""
+    from trainer.export import gguf
+
+    kinds = {
+        kind: None
+        for format in ("gguf", "ollama")
+        if format in formats(config)
+        for kind in gguf_types(config, format)
+    }
+    found: list[Note] = []
+    for kind in kinds:
+        for note in gguf.notes(source, kind, config.export.llama_cpp_dir):
+            if (note.code, note.values) not in [(each.code, each.values) for each in found]:
+                found.append(note)
+    return found
+
+
 def gguf_types(config: RunConfig, format: str) -> tuple[str, ...]:
     """The number formats of the GGUF files of a format; Ollama gets one."""
     wanted = tuple(dict.fromkeys(each.lower() for each in config.export.gguf_type))
@@ -127,8 +147,8 @@ def _sizes(config: RunConfig, source: Source) -> Iterator[Size]:
         elif format == "adapter":
             yield Size(format, "", adapter.size(source))
         elif format == "quantized":
-            kind = config.export.quantized_type
-            yield Size(format, kind, quantized.size(source, kind))
+            bits = config.export.quantized_type
+            yield Size(format, bits, quantized.size(source, bits))
         else:
             from trainer.export import gguf
 
@@ -159,8 +179,10 @@ def _disk(config: RunConfig, source: Source, sizes: tuple[Size, ...]) -> int:
 
 
 def _memory(config: RunConfig, source: Source) -> int:
-    largest = max((each.numel for each in source.names()), default=0)
-    needed = _LIBRARIES + _COPIES * largest * 4
+    needed = _LIBRARIES
+    if {"gguf", "ollama"} & set(formats(config)):
+        inner = [each.nbytes for each in source.names() if ".self_attn." in each.name]
+        needed += _COPIES * max(inner, default=0)
     if "quantized" in formats(config):
         needed = max(needed, _LIBRARIES + source.parameters * DTYPES["BF16"].itemsize * 2)
     return needed

@@ -86,7 +86,7 @@ def _raw(block: torch.Tensor) -> memoryview:
     flat = (
         block.contiguous().view(-1).view(torch.uint8) if block.dim() else block.reshape(1).view(torch.uint8)
     )
-    return memoryview(flat.numpy())
+    return memoryview(flat.numpy().data)
 
 
 def _all(write: object, view: memoryview) -> None:

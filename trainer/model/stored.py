@@ -85,7 +85,7 @@ def read(place: Place, first: int = 0, last: int | None = None) -> torch.Tensor:
     if data.numel():
         with place.file.open("rb", buffering=0) as file:
             file.seek(place.begin + first * place.row_bytes)
-            view = memoryview(data.numpy())
+            view = memoryview(data.numpy().data)
             while view:
                 count = file.readinto(view)
                 if not count:
