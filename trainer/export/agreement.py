@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer.dataset.conversation import Media
 from trainer.export.voices import Voice
 
 # Compared tokens of each answer; where it ends earlier, what a model would go on with is compared as well.
@@ -22,6 +23,7 @@ class Reference:
     ids: tuple[int, ...]
     tokens: tuple[int, ...]
     logits: torch.Tensor
+    media: tuple[Media, ...] = ()
 
     @property
     def loss(self) -> float:
@@ -46,20 +48,20 @@ class Heard:
     loss: float
 
 
-def refer(voice: Voice, ids: Sequence[int]) -> Reference:
+def refer(voice: Voice, ids: Sequence[int], media: Sequence[Media] = ()) -> Reference:
     """Asks the model inside."""
-    tokens = voice.greedy(ids, TOKENS)
-    return Reference(tuple(ids), tuple(tokens), voice.logits(ids, tokens))
+    tokens = voice.greedy(ids, TOKENS, media)
+    return Reference(tuple(ids), tuple(tokens), voice.logits(ids, tokens, media), tuple(media))
 
 
 def hear(voice: Voice, reference: Reference, expected: torch.Tensor) -> Heard:
     """Asks a written model. `expected` are the scores (tokens, vocabulary) to which its own are compared."""
-    found = voice.logits(reference.ids, reference.tokens)
+    found = voice.logits(reference.ids, reference.tokens, reference.media)
     words = min(found.shape[1], expected.shape[1])
     chosen = found[:, :words].argmax(-1)
     own = torch.tensor(reference.tokens)
     others = (chosen != own).nonzero().flatten().tolist()
-    tokens = reference.tokens if not others else tuple(voice.greedy(reference.ids, TOKENS))
+    tokens = reference.tokens if not others else tuple(voice.greedy(reference.ids, TOKENS, reference.media))
     margins = [float(reference.logits[at, own[at]] - reference.logits[at, chosen[at]]) for at in others]
     return Heard(
         tokens,

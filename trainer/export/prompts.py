@@ -51,16 +51,17 @@ class Prompt:
     row: int = 0
 
 
-def prompts_of(config: RunConfig) -> tuple[list[Prompt], list[Note]]:
+def prompts_of(config: RunConfig, sees: bool = False) -> tuple[list[Prompt], list[Note]]:
     """At least eight prompts, two of them with a system prompt and two turns, and what a person should know of them.
 
-    `config` names the data of the run. Rows with pictures or tools are left out.
+    `config` names the data of the run. Rows with tools are left out, and those with pictures for a model that does not
+    see them.
     """
     system = config.data.default_system
     notes: list[Note] = []
     rows: list[tuple[Row, Origin]] = []
     try:
-        rows = _rows(config)
+        rows = _rows(config, sees)
     # What the run was trained on may be gone by now, and a proof needs no more than questions.
     except (UserError, OSError) as error:
         reason = error.text if isinstance(error, UserError) else str(error.strerror or error)
@@ -77,27 +78,28 @@ def prompts_of(config: RunConfig) -> tuple[list[Prompt], list[Note]]:
     return [*asked, *talks], notes
 
 
-def _rows(config: RunConfig) -> list[tuple[Row, Origin]]:
+def _rows(config: RunConfig, sees: bool) -> list[tuple[Row, Origin]]:
     """The rows that can be asked: those of the evaluation where there are some, else those that were trained."""
     data = config.data
     if data.val_size and not data.eval_dataset and data.dataset:
         held = load_rows(replace(data, streaming=False), config.train.seed, config.model.hub).evaluation
-        return [(row, "evaluation") for row in held if _is_plain(row.conversation)]
+        return [(row, "evaluation") for row in held if _is_plain(row.conversation, sees)]
     names = data.eval_dataset or data.dataset
     origin: Origin = "evaluation" if data.eval_dataset else "dataset"
     found: list[tuple[Row, Origin]] = []
     for info in choose(data.dataset_dir, names) if names else ():
         rows: Iterator[Row] = (each for each in rows_of(info, data, config.model.hub) if isinstance(each, Row))
-        found += [(row, origin) for row in islice(rows, LOOKED_AT) if _is_plain(row.conversation)]
+        found += [(row, origin) for row in islice(rows, LOOKED_AT) if _is_plain(row.conversation, sees)]
     return found
 
 
-def _is_plain(conversation: Conversation) -> bool:
-    """Whether a row is short, of text alone, and ends with an answer to a question."""
+def _is_plain(conversation: Conversation, sees: bool) -> bool:
+    """Whether a row is short, shows nothing that cannot be seen, and ends with an answer to a question."""
     roles = [each.role for each in conversation.messages]
     alternate = roles == ["user", "assistant"] * (len(roles) // 2) and len(roles) > 1
     length = sum(len(each.text) for each in conversation.messages[:-1]) + len(conversation.system)
-    return alternate and not conversation.media and not conversation.tools and length <= LONGEST
+    seen = all(sees and each.kind == "image" for each in conversation.media)
+    return alternate and seen and not conversation.tools and length <= LONGEST
 
 
 def _spread(items: Sequence[_T], count: int) -> list[_T]:
@@ -116,6 +118,7 @@ def _talks(rows: Sequence[Row], system: str) -> list[Prompt]:
     """Two talks with a system prompt and two questions; of the data's own words where it has short rows."""
     given = system or next((row.conversation.system for row in rows if row.conversation.system), "") or SYSTEM
     short = [row.conversation for row in rows if len(row.conversation.messages) == 2]
+    short = [each for each in short if not each.messages[1].media]
     short = [each for each in short if each.messages[1].text.strip() and len(each.messages[1].text) <= LONGEST // 4]
     pairs = [(short[0], short[-1]), (short[len(short) // 2], short[0])] if len(short) > 2 else []
     talks = [(*one.messages, other.messages[0]) for one, other in pairs]

@@ -73,7 +73,7 @@ class _Maker:
 
     def make(self) -> dict[str, Any]:
         self.emit(Note(code="receipt_prompts"))
-        prompts, notes = prompts_of(self.source.run_config)
+        prompts, notes = prompts_of(self.source.run_config, self.source.processor is not None)
         reason = self._begin(prompts)
         formats, replays = [], []
         for made in self.made:
@@ -191,20 +191,26 @@ class _Maker:
     def _prompt(self, place: int, asked: Asked, replays: Sequence[tuple[str, Replay]]) -> dict[str, Any]:
         prompt = asked.prompt
         inside = self.proof.references[place].tokens if self.proof else ()
-        outside = {key: self._outside(place, replay) for key, replay in replays if replay.heard}
+        outside = {
+            key: self._outside(place, heard, replay)
+            for key, replay in replays
+            if replay.heard and (heard := replay.heard[place])
+        }
         return {
             "origin": prompt.origin, "dataset": prompt.dataset, "row": prompt.row, "system": prompt.system,
-            "messages": [{"role": each.role, "content": each.text} for each in prompt.messages],
+            "messages": [
+                {"role": each.role, "content": each.text, "media": [one.name for one in each.media]}
+                for each in prompt.messages
+            ],
             "tokens": len(asked.ids), "inside": {"text": self._text(inside), "tokens": len(inside)},
             "outside": outside,
         }  # fmt: skip
 
-    def _outside(self, place: int, replay: Replay) -> dict[str, Any]:
-        heard: Heard = replay.heard[place]
+    def _outside(self, place: int, heard: Heard, replay: Replay) -> dict[str, Any]:
         return {
             "text": self._text(heard.tokens), "same": heard.same, "of": len(heard.tokens),
             "first_difference": heard.first, "tie": is_tie(heard, replay.tie),
-            "template": replay.template[place] if replay.template else True,
+            "template": replay.template[place] is not False if replay.template else True,
         }  # fmt: skip
 
     def _text(self, tokens: Sequence[int]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoProcessor, AutoTokenizer
 
+from trainer.dataset.conversation import Media
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
 from trainer.export.agreement import EXACT, TOKENS, Heard, Reference, hear, refer, round_weights
@@ -25,6 +26,8 @@ from trainer.model.gguf_file import read as read_header
 from trainer.model.stored import DTYPES
 from trainer.options import DataOptions
 
+# How large pictures are shown is no part of a template.
+_SIZES = tuple(each.name for each in fields(DataOptions) if each.name.startswith(("image_", "video_")))
 # A choice counts as a tie when the model inside likes its own better by less than this share of how far its scores lie
 # apart: llama.cpp adds in another order, and computes with 16-bit activations where the weights have 16 bits.
 _TIES = {"f32": 0.001, "f16": 0.01, "bf16": 0.02}
@@ -38,10 +41,16 @@ class Asked:
     text: str
     ids: tuple[int, ...]
 
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The pictures among its words."""
+        return tuple(each for one in self.prompt.messages for each in one.media)
+
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of asking one format; without `heard` it was not asked, for the reason in `reason`.
+    """What came of asking one format; without `heard` it was not asked, for the reason in `reason`. None stands for a
+    prompt that its runtime was not asked.
 
     `limit` is the most by which scores may differ, None where they are not compared; `tie` a difference between two
     tokens that is none. `template` says for each prompt whether the runtime gives the model the same text.
@@ -50,10 +59,10 @@ class Replay:
     runtime: str = ""
     device: str = ""
     computed_in: str = ""
-    heard: tuple[Heard, ...] = ()
+    heard: tuple[Heard | None, ...] = ()
     limit: float | None = None
     tie: float = 0.0
-    template: tuple[bool, ...] = ()
+    template: tuple[bool | None, ...] = ()
     reason: UserError | None = None
 
 
@@ -66,10 +75,10 @@ class Proof:
     def __init__(self, source: Source, asked: Sequence[Asked], desk: Desk, check: Callable[[], None]) -> None:
         self._source, self._asked, self._desk, self._check = source, asked, desk, check
         self.references: list[Reference] = []
-        with in_transformers(source.base, source.adapters, desk, source.trust) as voice:
+        with in_transformers(source.base, source.adapters, desk, source.trust, source.renderer) as voice:
             for each in asked:
                 check()
-                self.references.append(refer(voice, each.ids))
+                self.references.append(refer(voice, each.ids, each.media))
             self._written = self._as_written(voice)
         pairs = zip(self._written, self.references, strict=True)
         # What the rounding of the weights alone changes.
@@ -89,7 +98,7 @@ class Proof:
         found = []
         for each in self.references:
             self._check()
-            found.append(voice.logits(each.ids, each.tokens))
+            found.append(voice.logits(each.ids, each.tokens, each.media))
         return found
 
     def adapter(self, folder: Path) -> Replay:
@@ -113,31 +122,36 @@ class Proof:
 
     def _ask(
         self, folder: Path, adapters: Sequence[Path], expected: Sequence[torch.Tensor], limit: float | None,
-        template: tuple[bool, ...],
+        template: tuple[bool | None, ...],
     ) -> Replay:  # fmt: skip
         self._check()
-        with in_transformers(folder, adapters, self._desk, self._source.trust) as voice:
+        with in_transformers(folder, adapters, self._desk, self._source.trust, self._source.renderer) as voice:
             heard = self._hear(voice, expected)
         # Where two orders of adding round a weight to its two neighbours, scores differ as by any rounding.
-        if limit is not None and max(each.difference for each in heard) <= EXACT:
+        if limit is not None and max(each.difference for each in heard if each) <= EXACT:
             limit = EXACT
         computed = str(self._desk.dtype).removeprefix("torch.")
         tie = 2 * max(EXACT, self._noise) if self._desk.dtype == torch.float32 else self._spread * _TIES["bf16"]
         return Replay(_transformers(), self._desk.device.type, computed, heard, limit, tie, template)
 
-    def _hear(self, voice: TransformersVoice | LlamaVoice, expected: Sequence[torch.Tensor]) -> tuple[Heard, ...]:
-        found = []
+    def _hear(
+        self, voice: TransformersVoice | LlamaVoice, expected: Sequence[torch.Tensor]
+    ) -> tuple[Heard | None, ...]:
+        found: list[Heard | None] = []
         for reference, scores in zip(self.references, expected, strict=True):
             self._check()
-            found.append(hear(voice, reference, scores))
+            blind = reference.media and isinstance(voice, LlamaVoice)
+            found.append(None if blind else hear(voice, reference, scores))
         return tuple(found)
 
-    def _tokenized(self, folder: Path) -> tuple[bool, ...]:
+    def _tokenized(self, folder: Path) -> tuple[bool | None, ...]:
         """Whether tokenizer and chat template of a folder make the same tokens of each prompt."""
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=self._source.trust, local_files_only=True
-        )
-        renderer = Renderer(tokenizer, "", DataOptions())
+        data, trust = self._source.run_config.data, self._source.trust
+        sizes = replace(DataOptions(), **{name: getattr(data, name) for name in _SIZES})
+        kind: Any = AutoTokenizer if self._source.processor is None else AutoProcessor
+        found = kind.from_pretrained(str(folder), trust_remote_code=trust, local_files_only=True)
+        seeing = None if self._source.processor is None else found
+        renderer = Renderer(found if seeing is None else found.tokenizer, "", sizes, seeing)
         return tuple(
             tuple(renderer.prompt(each.prompt.messages, each.prompt.system)) == each.ids for each in self._asked
         )
@@ -161,7 +175,9 @@ class Proof:
             except GoError:
                 written = ""
             texts.append((bos if adds else "") + written)
-        same = tuple(text == each.text for text, each in zip(texts, self._asked, strict=True))
+        same = tuple(
+            None if each.media else text == each.text for text, each in zip(texts, self._asked, strict=True)
+        )
         replay = known or self._in_llama(file, kind, texts)
         return replace(replay, template=same)
 
@@ -173,7 +189,7 @@ class Proof:
         with in_llama(file, max(len(each.ids) for each in self._asked) + TOKENS + 8) as voice:
             heard = self._hear(voice, self._written)
             same = tuple(
-                tuple(_read(voice.model, text, bos if adds else "")) == each.ids
+                None if each.media else tuple(_read(voice.model, text, bos if adds else "")) == each.ids
                 for text, each in zip(texts, self._asked, strict=True)
             )
             device = voice.model.device

@@ -34,13 +34,14 @@ class Verdict:
 
 def judge(kind: str, replay: Replay, references: Sequence[Reference]) -> Verdict:
     """The verdict on one format; `kind` is the type of a GGUF or quantised model, else empty."""
-    if not replay.heard:
+    asked = [each for each in replay.heard if each]
+    if not asked:
         return Verdict("not_replayed", _facts("not_replayed", replay, references, None))
     bits = _bits(kind)
     threshold = None if bits is None else _USUAL[bits]
     problem = _problem(replay, threshold)
     notes: list[Note] = []
-    agreement = _agreement(replay.heard)
+    agreement = _agreement(asked)
     if threshold is not None and agreement < threshold:
         values: dict[str, str | int | float] = {
             "kind": kind, "percent": round(100 * agreement), "usual": round(100 * threshold)
@@ -69,12 +70,12 @@ def is_tie(heard: Heard, tie: float) -> bool:
 
 def _problem(replay: Replay, threshold: float | None) -> UserError | None:
     """What keeps a format from being ready."""
-    heard = replay.heard
+    heard = [each for each in replay.heard if each]
+    template = [each for each in replay.template if each is not None]
     if not all(math.isfinite(each.loss) for each in heard):
         return UserError("receipt_not_finite")
-    if not all(replay.template):
-        missing = len(replay.template) - sum(replay.template)
-        return UserError("receipt_template_differs", count=missing, total=len(replay.template))
+    if not all(template):
+        return UserError("receipt_template_differs", count=template.count(False), total=len(template))
     if threshold is None:
         wrong = [each for each in heard if each.first is not None and not is_tie(each, replay.tie)]
         if wrong:
@@ -96,7 +97,7 @@ def _facts(
     threshold: float | None,
     problem: UserError | None = None,
 ) -> dict[str, Any]:
-    heard = replay.heard
+    heard = [each for each in replay.heard if each]
     reason = problem or replay.reason
     logits = tokens = score = None
     if heard:
@@ -105,11 +106,12 @@ def _facts(
         ties = sum(is_tie(each, replay.tie) for each in heard) if threshold is None else 0
         tokens = {"same": same, "of": of, "agreement": round(same / max(of, 1), 4), "ties": ties}
         score = {
-            "inside": _mean([each.loss for each in references]), "outside": _mean([each.loss for each in heard])
+            "inside": _mean([one.loss for one, other in zip(references, replay.heard, strict=True) if other]), "outside": _mean([each.loss for each in heard])
         }  # fmt: skip
         if replay.limit is not None:
             logits = {"difference": _number(max(each.difference for each in heard)), "limit": _number(replay.limit)}
-    template = {"same": sum(replay.template), "of": len(replay.template)} if replay.template else None
+    known = [each for each in replay.template if each is not None]
+    template = {"same": sum(known), "of": len(known)} if known else None
     return {
         "state": state, "runtime": replay.runtime, "device": replay.device, "computed_in": replay.computed_in,
         "logits": logits, "tokens": tokens, "score": score, "threshold": threshold, "template": template,

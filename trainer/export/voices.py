@@ -11,21 +11,30 @@ from typing import Any, Protocol
 
 import torch
 
+from trainer.dataset.conversation import Media
+from trainer.dataset.render import Renderer
 from trainer.errors import UserError
 from trainer.model import llama
+from trainer.model.decoding import decode
+from trainer.model.generation import Draw, Row, Seen
 from trainer.model.load import load_model
 from trainer.model.memory import free_bytes, give_back, needed_bytes
+from trainer.model.mixed import Untouched
+from trainer.model.seeing import look
 from trainer.model.sides import attach
+
+# No token has this number: an answer in a proof goes on to its length.
+_NEVER = frozenset({1 << 30})
 
 
 class Voice(Protocol):
-    """A loaded model that says what comes next."""
+    """A loaded model that says what comes next. `media` are the pictures whose tokens stand in `ids`."""
 
-    def logits(self, ids: Sequence[int], said: Sequence[int]) -> torch.Tensor:
+    def logits(self, ids: Sequence[int], said: Sequence[int], media: Sequence[Media] = ()) -> torch.Tensor:
         """The scores (len(said), vocabulary) in fp32 on the CPU, from which each of `said` after `ids` is chosen."""
         ...
 
-    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+    def greedy(self, ids: Sequence[int], count: int, media: Sequence[Media] = ()) -> list[int]:
         """The `count` likeliest tokens after `ids`, whatever they are."""
         ...
 
@@ -54,50 +63,66 @@ def choose_desk(folders: Sequence[Path]) -> Desk:
 
 
 class TransformersVoice:
-    """A model in transformers, with or without PEFT."""
+    """A model in transformers, with or without PEFT. `renderer` makes a model's inputs of pictures."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, renderer: Renderer | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
+        self._renderer = renderer
         own = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._device = own.device
         # Without it the scores of a long question take more room than the model.
         self._keeps = "logits_to_keep" in inspect.signature(own.forward).parameters
 
-    def logits(self, ids: Sequence[int], said: Sequence[int]) -> torch.Tensor:
+    def logits(self, ids: Sequence[int], said: Sequence[int], media: Sequence[Media] = ()) -> torch.Tensor:
         given = torch.tensor([[*ids, *said[:-1]]], device=self._device)
         kept = {"logits_to_keep": len(said)} if self._keeps else {}
+        seen = self._seen(ids, len(said), media)
+        for module in self.model.modules() if seen else ():
+            if getattr(module, "rope_deltas", None) is not None:
+                # Where the tokens after a picture stand, kept for the next word of an answer before.
+                module.rope_deltas = None
         with torch.inference_mode():
-            found: torch.Tensor = self.model(input_ids=given, use_cache=False, **kept).logits
+            inputs = seen.inputs(given) if seen else {}
+            found: torch.Tensor = self.model(input_ids=given, use_cache=False, **kept, **inputs).logits
         return found[0, -len(said) :].float().cpu()
 
-    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+    def greedy(self, ids: Sequence[int], count: int, media: Sequence[Media] = ()) -> list[int]:
         said: list[int] = []
-        given, cache = torch.tensor([list(ids)], device=self._device), None
-        kept = {"logits_to_keep": 1} if self._keeps else {}
-        with torch.inference_mode():
-            while len(said) < count:
-                output = self.model(input_ids=given, past_key_values=cache, use_cache=True, **kept)
-                cache = output.past_key_values
-                said.append(int(output.logits[0, -1].argmax()))
-                given = torch.tensor([said[-1:]], device=self._device)
+
+        def take(_: int, tokens: list[int], ending: str) -> None:
+            said.extend(tokens)
+
+        decode(
+            self.model, [self._row(ids, count, media)], 0, _NEVER, lambda: False, take, Untouched(),
+            self._seen(ids, count, media), fixed=bool(media),
+        )  # fmt: skip
         return said
+
+    def _seen(self, ids: Sequence[int], count: int, media: Sequence[Media]) -> Seen | None:
+        return look(self._renderer, self.model, [self._row(ids, count, media)]) if media and self._renderer else None
+
+    @staticmethod
+    def _row(ids: Sequence[int], count: int, media: Sequence[Media]) -> Row:
+        return Row(tuple(ids), "", Draw(0.0, 1.0, 0), count, tuple(media))
 
 
 class LlamaVoice:
-    """A GGUF file in llama.cpp."""
+    """A GGUF file in llama.cpp, which is asked without pictures."""
 
     def __init__(self, model: llama.Model) -> None:
         self.model = model
 
-    def logits(self, ids: Sequence[int], said: Sequence[int]) -> torch.Tensor:
+    def logits(self, ids: Sequence[int], said: Sequence[int], media: Sequence[Media] = ()) -> torch.Tensor:
         return torch.from_numpy(self.model.logits_of([*ids, *said[:-1]], len(ids) - 1)).float()
 
-    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
+    def greedy(self, ids: Sequence[int], count: int, media: Sequence[Media] = ()) -> list[int]:
         return self.model.greedy(ids, count, ends=False)
 
 
 @contextmanager
-def in_transformers(folder: Path, adapters: Sequence[Path], desk: Desk, trust: bool) -> Iterator[TransformersVoice]:
+def in_transformers(
+    folder: Path, adapters: Sequence[Path], desk: Desk, trust: bool, renderer: Renderer | None = None
+) -> Iterator[TransformersVoice]:
     """The model of a folder with adapters acting on it; its memory is given back at the end.
 
     Raises UserError for a folder that cannot be loaded.
@@ -105,7 +130,7 @@ def in_transformers(folder: Path, adapters: Sequence[Path], desk: Desk, trust: b
     model: Any = load_model(folder, desk.dtype, trust=trust)
     if next(model.parameters()).device.type != desk.device.type:
         torch.nn.Module.to(model, desk.device)
-    voice = TransformersVoice(attach(model, adapters) if adapters else model)
+    voice = TransformersVoice(attach(model, adapters) if adapters else model, renderer)
     del model
     try:
         yield voice
