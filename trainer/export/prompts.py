@@ -62,10 +62,10 @@ def prompts_of(config: RunConfig, sees: bool = False) -> tuple[list[Prompt], lis
     rows: list[tuple[Row, Origin]] = []
     try:
         rows = _rows(config, sees)
-    # What the run was trained on may be gone by now, and a proof needs no more than questions.
-    except (UserError, OSError) as error:
-        reason = error.text if isinstance(error, UserError) else str(error.strerror or error)
-        notes.append(Note(code="receipt_no_rows", values={"reason": reason.rstrip(".")}))
+    # What the run was trained on may be gone or changed by now, and a proof needs no more than questions.
+    except Exception as error:
+        reason = error.text if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        notes.append(Note(code="receipt_no_rows", values={"reason": reason[:300].rstrip(".")}))
     asked = [_from_row(row, origin, system) for row, origin in _spread(rows, FROM_ROWS)]
     asked += [
         Prompt((message("user", text),), system, "own")

@@ -176,8 +176,13 @@ class _Maker:
             "key": key, "format": made.format, "type": made.type or self.source.dtype, "path": str(place),
             "bytes": sum(each["bytes"] for each in files), "files": files, "ready": verdict.ready,
             "replay": verdict.facts, "commands": [each._asdict() for each in commands],
-            "notes": [_note(each) for each in verdict.notes],
+            "notes": [_note(each) for each in (*verdict.notes, *self._told(made))],
         }  # fmt: skip
+
+    def _told(self, made: Made) -> list[Note]:
+        from trainer.export import ollama
+
+        return ollama.notes(self.source) if made.format == "ollama" else []
 
     def _origin(self) -> dict[str, Any]:
         model = self.config.model

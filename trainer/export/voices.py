@@ -123,14 +123,16 @@ class LlamaVoice:
 def in_transformers(
     folder: Path, adapters: Sequence[Path], desk: Desk, trust: bool, renderer: Renderer | None = None
 ) -> Iterator[TransformersVoice]:
-    """The model of a folder with adapters acting on it; its memory is given back at the end.
+    """The model of a folder with the last adapter acting on it and those before merged; its memory is given back.
 
     Raises UserError for a folder that cannot be loaded.
     """
     model: Any = load_model(folder, desk.dtype, trust=trust)
     if next(model.parameters()).device.type != desk.device.type:
         torch.nn.Module.to(model, desk.device)
-    voice = TransformersVoice(attach(model, adapters) if adapters else model, renderer)
+    for path in adapters[:-1]:
+        model = attach(model, [path]).merge_and_unload()
+    voice = TransformersVoice(attach(model, adapters[-1:]) if adapters else model, renderer)
     del model
     try:
         yield voice

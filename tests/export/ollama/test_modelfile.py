@@ -12,7 +12,7 @@ from tests.dataset import tokenizers
 from tests.export.ollama.templates import DEFAULTING, IN_LAST, TEMPLATES, THINKING, spoken
 from trainer.dataset.conversation import Message, message
 from trainer.errors import UserError
-from trainer.export.ollama import check, folder
+from trainer.export.ollama import check, folder, notes
 from trainer.export.ollama.go_template import GoTemplate
 from trainer.export.ollama.go_words import GoError, quoted
 from trainer.export.ollama.modelfile import Modelfile, holds, read
@@ -120,6 +120,19 @@ def test_every_stop_token_and_the_drawing_are_parameters() -> None:
     assert {("temperature", "0.7"), ("repeat_penalty", "1.0"), ("num_ctx", "2048")} <= set(made.parameters)
     greedy = spoken(tokenizers.own("chatml"))._replace(generation={"temperature": 0.7})
     assert ("temperature", "0") in modelfile(greedy).parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("own chatml", []),
+        ("llama like", ["ollama_trims"]),
+        ("published qwen3", ["ollama_thoughts"]),
+        ("published llama3_2", ["ollama_trims", "ollama_date"]),
+    ],
+)
+def test_what_the_language_cannot_do_is_told(name: str, codes: list[str]) -> None:
+    assert [note.code for note in notes(spoken(TEMPLATES[name]))] == codes
 
 
 @pytest.mark.parametrize("case", json.loads(GOLDEN.read_text(encoding="utf-8")), ids=lambda case: case["Name"])

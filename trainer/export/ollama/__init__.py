@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from trainer.export.ollama.folder import check, write
+from trainer.export.ollama.folder import check, notes, write
 
-__all__ = ["check", "write"]
+__all__ = ["check", "notes", "write"]

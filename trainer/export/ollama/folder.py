@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.dataset.conversation import Message, message
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
+from trainer.events import Note
 from trainer.export.ollama.go_template import GoTemplate
 from trainer.export.ollama.go_words import GoError
 from trainer.export.ollama.modelfile import Modelfile, holds, ollama_prompt
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MODELFILE = "Modelfile"
 # Ollama keeps keys and values for so many tokens; without a number it takes a few thousand, whatever the model can.
 MOST_CONTEXT = 8192
+_MARK = "\ue0a1\ue0f6"
 # generation_config.json's words -> Ollama's.
 _DRAWN = {"temperature": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
@@ -47,6 +49,20 @@ def write(source: Source, folder: Path, gguf: Path, name: str) -> list[Path]:
     path = folder / MODELFILE
     write_atomic(path, said + made.text())
     return [path]
+
+
+def notes(source: Source) -> list[Note]:
+    """What of the chat template Ollama's language cannot do: nothing of it changes a plain conversation."""
+    say = inside(source).prompt_text
+    padded, thought = f" \n{_MARK} \n", f"<think>\n{_MARK}\n</think>\n\nYes."
+    found = []
+    if padded not in say([message("user", padded)], ""):
+        found.append("ollama_trims")
+    if _MARK not in say([message("user", "1"), message("assistant", thought), message("user", "2")], ""):
+        found.append("ollama_thoughts")
+    if "strftime_now" in source.template:
+        found.append("ollama_date")
+    return [Note(code=each) for each in found]
 
 
 def inside(source: Source, default: str = "") -> Renderer:
