@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from tests.export.gguf import tiny
 from trainer.errors import UserError
@@ -129,3 +132,51 @@ def test_config_of_an_older_transformers_is_read(tmp_path: Path) -> None:
     ids = [5, 6, 7, 8, 9, 10]
     model = tiny.loaded(tmp_path / "tiny-f32.gguf")
     assert model.greedy(ids, 32, ends=False) == tiny.answers(folder, ids, 32)[0]
+
+
+def test_an_adapter_is_in_the_file(tmp_path: Path) -> None:
+    """As merged by PEFT, in a folder whose name needs quotes."""
+    base = tiny.write_model(tmp_path / "base", "llama", tiny.byte_level("bytes", bos=True))
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        settings = LoraConfig(r=4, target_modules=["q_proj", "k_proj", "down_proj"], init_lora_weights=False)
+        tuned = get_peft_model(model, settings)
+    tuned.save_pretrained(tmp_path / "adapter")
+    merged = tmp_path / "merged"
+    tuned.merge_and_unload().save_pretrained(merged)
+    place = tmp_path / 'it\'s "名字" here'
+    place.mkdir()
+    source = tiny.opened(base, adapter_name_or_path=[str(tmp_path / "adapter")])
+    (path,) = gguf.write(source, place / "名 字-f32.gguf", "f32", tiny.Quiet())
+    ids = [7, 8, 9, 300, 301]
+    wanted, scores = tiny.answers(merged, ids, 32)
+    found = llama.open_model(path, 256, exact=True).logits_of([*ids, *wanted[:-1]], len(ids) - 1)
+    assert abs(found - scores).max() < 1e-3
+    assert abs(found - tiny.answers(base, ids, 1)[1][0]).max() > 0.1
+
+
+def test_llama_cpp_python_talks_as_transformers_does(tmp_path: Path) -> None:
+    """By the template and the ends that lie in the file, and nothing else."""
+    source = tiny.opened(MODELS / "sprout")
+    (path,) = gguf.write(source, tmp_path / "sprout-f16.gguf", "f16", tiny.Quiet())
+    outside = llama.library().Llama(str(path), n_ctx=512, verbose=False)
+    inside: Any = AutoModelForCausalLM.from_pretrained(MODELS / "sprout", dtype=torch.float32)
+    talks = (
+        [{"role": "user", "content": "Who are you?"}],
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What is the capital of France?"},
+        ],
+    )
+    for talk in talks:
+        said = outside.create_chat_completion(talk, temperature=0, max_tokens=60)
+        given = source.tokenizer.apply_chat_template(
+            talk, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        ids = inside.generate(
+            **given, max_new_tokens=60, do_sample=False, eos_token_id=list(source.stop_ids)
+        )[0]
+        wanted = source.tokenizer.decode(ids[given["input_ids"].shape[1] :], skip_special_tokens=True)
+        assert said["choices"][0]["message"]["content"] == wanted
+    outside.close()

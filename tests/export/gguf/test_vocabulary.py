@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tests.export.gguf import tiny
@@ -37,7 +37,10 @@ def test_a_known_way_to_cut_gives_the_same_tokens(rule: str, whole: bool, name: 
     model = tiny.loaded(tiny.written(folder, tmp_path))
     assert model.header.metadata["tokenizer.ggml.pre"] == name
     texts = [each for each in tiny.HARD if name != "tekken" or not any(ord(sign) > 0x2FF for sign in each)]
-    assert list(tiny.same_tokens(tiny.opened(folder).tokenizer, model, texts)) == []
+    tokenizer = tiny.opened(folder).tokenizer
+    assert list(tiny.same_tokens(tokenizer, model, texts)) == []
+    for text in filter(None, texts):
+        assert model.detokenize(tokenizer(text, add_special_tokens=False).input_ids, special=True) == text
 
 
 @pytest.mark.parametrize(("manner", "complete"), [("gemma", True), ("gemma", False), ("legacy", True)])
@@ -47,7 +50,12 @@ def test_the_manner_of_sentencepiece_gives_the_same_tokens(
     folder = small(tmp_path / "model", tiny.pieces(manner, complete=complete))
     model = tiny.loaded(tiny.written(folder, tmp_path))
     assert model.header.metadata["tokenizer.ggml.model"] == ("llama" if complete else "gemma4")
-    assert list(tiny.same_tokens(tiny.opened(folder).tokenizer, model)) == []
+    tokenizer = tiny.opened(folder).tokenizer
+    assert list(tiny.same_tokens(tokenizer, model)) == []
+    for text in filter(None, tiny.HARD):
+        # Behind a special token the space in front stays, in transformers' decoder as well.
+        if manner != "legacy" or "<|" not in text:
+            assert model.detokenize(tokenizer(text, add_special_tokens=False).input_ids, special=True) == text
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -79,6 +87,26 @@ def test_a_space_in_front_stays_where_conversations_do_not_begin_with_a_special_
     plain = [each for each in tiny.HARD if not each.startswith(" ") and "<|" not in each]
     assert list(tiny.same_tokens(source.tokenizer, model, plain)) == []
     assert "gguf_prefix" in [note.code for note in gguf.notes(source, "f16")]
+
+
+def test_runs_of_spaces_that_nothing_merges_stay_apart(tmp_path: Path) -> None:
+    """A word of spaces that was added by hand: llama.cpp would merge to it by its text."""
+    tokenizer = tiny.pieces("gemma")
+    facts = json.loads(tokenizer.backend_tokenizer.to_str())
+    run = max((each for each in facts["model"]["vocab"] if set(each) == {"▁"}), key=len)
+    facts["model"]["merges"] = [each for each in facts["model"]["merges"] if "".join(each) != run]
+    facts["added_tokens"].append(
+        {**facts["added_tokens"][0], "id": facts["model"]["vocab"][run], "content": run, "special": False}
+    )
+    facts["added_tokens"].sort(key=lambda each: each["id"])
+    changed = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(facts)), bos_token="<|bos|>", eos_token="<|im_end|>"
+    )
+    changed.chat_template = tokenizer.chat_template
+    folder = small(tmp_path / "model", changed)
+    model = tiny.loaded(tiny.written(folder, tmp_path))
+    texts = [*tiny.HARD, f"a{' ' * len(run)}b", f"a{run}b"]
+    assert list(tiny.same_tokens(tiny.opened(folder).tokenizer, model, texts)) == []
 
 
 def test_a_vocabulary_of_bytes_alone_needs_no_merges(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def read(facts: Mapping[str, Any], name: str, begins_special: bool) -> Pieces:
     if scores is None:
         if space or any("\n" in each and each.strip("\n") for each in model["vocab"]):
             raise _refused(name, "its merges cannot be said by scores")
-        return Pieces("gemma4", {}, False, notes)
+        return Pieces("gemma4", {}, False, [*notes, ("gguf_recent", {})])
     return Pieces("llama", scores, space, notes)
 
 
@@ -96,7 +96,7 @@ def _spans_words(facts: Mapping[str, Any]) -> bool:
 def _scores(model: Mapping[str, Any], added: Set[str]) -> dict[str, float] | None:
     """The better a score, the earlier a word is put together. None when no scores say what the merges say.
 
-    `added` words are cut out of a text before anything is merged.
+    `added` words are cut out of a text before anything is merged, but for spaces, which are not yet ▁ by then.
     """
     vocab = model["vocab"]
     ranks: dict[str, int] = {}
@@ -111,7 +111,7 @@ def _scores(model: Mapping[str, Any], added: Set[str]) -> dict[str, float] | Non
         pairs.add((left, right))
         last = word
     for word in vocab:
-        if is_byte(word) or word in added:
+        if is_byte(word) or (word in added and SPACE not in word):
             continue
         for cut in range(1, len(word)):
             pair = (word[:cut], word[cut:])
