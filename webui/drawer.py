@@ -98,7 +98,7 @@ def _trouble(error: UserError | None, lang: str) -> str:
 def _row(job: Job, drawer: Drawer, lang: str) -> str:
     ticked = job.id in drawer.ticked
     place = f" tb-run-{drawer.ticked.index(job.id)}" if ticked else ""
-    about = " · ".join([job.model, job.method, ", ".join(job.datasets)])
+    about = " · ".join(each for each in (job.model, job.method, ", ".join(job.datasets)) if each)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created_at))
     tick = (
         f'<button type="button" class="tb-tick{place}" role="checkbox" aria-checked="{"true" if ticked else "false"}" '

@@ -13,7 +13,7 @@ from webui.words import clock
 def progress(story: Story) -> tuple[int, int]:
     """Bytes written and bytes in all; 0 in all while nobody knows how long it will be, as while the model is asked."""
     told = story.written
-    if told is None or (story.final is None and _is_told_later(story)):
+    if told is None or (story.final is None and is_told_later(story)):
         return 0, 0
     return told.done_bytes, max(told.total_bytes, told.done_bytes)
 
@@ -28,7 +28,7 @@ def counts(story: Story, live: bool, lang: str, now: float) -> list[str]:
         facts.append(say("live.elapsed", lang, time=clock(ending.seconds)))
     elif live and story.started:
         facts.append(say("live.elapsed", lang, time=clock(max(0.0, now - story.started.at))))
-    if live and told and not _is_told_later(story):
+    if live and told and not is_told_later(story):
         facts.append(say("live.left", lang, time=clock(max(0.0, told.eta_s - (now - told.at)))))
     return facts
 
@@ -39,14 +39,14 @@ def said(story: Story, state: str, config: RunConfig, lang: str) -> str:
     if state == "finished" and isinstance(ending, Finished):
         formats = names(config.export.export_format, lang)
         return _say("finished", lang, formats=formats, time=clock(ending.seconds))
-    if state == "running" and told and told.tensor and not _is_told_later(story):
+    if state == "running" and told and told.tensor and not is_told_later(story):
         return _say("writing", lang, format=names((told.format,), lang), tensor=told.tensor)
     if state == "starting" and story.phase:
         return ""
     return _say(state, lang) if state in ("stopped", "stopping", "interrupted", "starting") else ""
 
 
-def _is_told_later(story: Story) -> bool:
+def is_told_later(story: Story) -> bool:
     """Whether something else has begun since the last bytes were written."""
     return bool(story.phase and story.written and story.phase.at > story.written.at)
 

@@ -13,11 +13,13 @@ from trainer.errors import UserError
 from trainer.events import Finished, Note
 from trainer.jobs.workspace import Workspace
 from webui.export_answers import prompts_html
+from webui.export_head import is_told_later
 from webui.export_words import name_of, size
 from webui.findings import notes_html
 from webui.i18n import say
 from webui.panel import LIVE, Scene, button, spoken
 from webui.read import count_in, mapping_in, mappings_in, number_in, text_in
+from webui.story import Story
 from webui.words import count, memory
 
 # Programs that commands begin with have the same name in every language.
@@ -64,9 +66,12 @@ def working_html(facts: Mapping[str, str], notes: Sequence[Note], lang: str) -> 
     )
 
 
-def facts_now(kind: str, tensor: str, memory_mb: float | None, lang: str) -> dict[str, str]:
-    facts = {"format": name_of(kind, lang), "tensor": tensor or "–"}
-    return facts if memory_mb is None else {**facts, "memory": memory(memory_mb)}
+def facts_now(story: Story, lang: str) -> dict[str, str]:
+    """What is written now, while something is, and the memory that was taken."""
+    told, facts = story.written, {}
+    if told is not None and not is_told_later(story):
+        facts = {"format": name_of(told.format, lang), "tensor": told.tensor or "–"}
+    return facts if story.memory_mb is None else {**facts, "memory": memory(story.memory_mb)}
 
 
 def none_html(over: bool, notes: Sequence[Note], lang: str) -> str:
@@ -194,7 +199,7 @@ def _commands(formats: Sequence[Receipt], lang: str) -> str:
         for each in mappings_in(made, "commands")
         if text_in(each, "text")
     )
-    return f"<h4>{_said('commands.title', lang)}</h4>{blocks}" if blocks else ""
+    return _fold(_said("commands.title", lang), blocks, open_=True)
 
 
 def _command(runtime: str, text: str, made: Receipt, lang: str) -> str:
@@ -209,8 +214,9 @@ def _command(runtime: str, text: str, made: Receipt, lang: str) -> str:
 # Folded away
 
 
-def _fold(title: str, inner: str) -> str:
-    return f'<details class="tb-fold"><summary>{title}</summary>{inner}</details>' if inner else ""
+def _fold(title: str, inner: str, *, open_: bool = False) -> str:
+    state = " open" if open_ else ""
+    return f'<details class="tb-fold"{state}><summary>{title}</summary>{inner}</details>' if inner else ""
 
 
 def _files(formats: Sequence[Receipt], lang: str) -> str:
@@ -277,7 +283,5 @@ class Receipts:
                 return none_html(True, story.notes, lang)
             return receipt_html(receipt, scene.id, story.notes, lang)
         if story.final is None and scene.state in LIVE:
-            told = story.written
-            facts = facts_now(told.format, told.tensor, story.memory_mb, lang) if told else {}
-            return working_html(facts, story.notes, lang)
+            return working_html(facts_now(story, lang), story.notes, lang)
         return none_html(False, story.notes, lang)

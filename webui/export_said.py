@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from trainer.errors import UserError
+from trainer.events import Note
 from trainer.options import options
 from webui.evaluate_said import marks_beside
 from webui.export_desk import Forecast
@@ -60,13 +61,14 @@ def _memory(needed: int, free: int, lang: str) -> list[str]:
 
 def notes(forecast: Forecast, lang: str) -> str:
     """What the person should know of these formats beforehand."""
-    said = (
-        [spoken(each.code, each.values, lang) for each in forecast.outlook.notes] if forecast.outlook else []
-    )
-    return "".join(
-        f'<p class="tb-rows-note tb-warning">{escape(f"{each.text} {each.hint}".strip())}</p>'
-        for each in said
-    )
+    found = forecast.outlook.notes if forecast.outlook else ()
+    return "".join(_note(each, lang) for each in found)
+
+
+def _note(note: Note, lang: str) -> str:
+    said = spoken(note.code, note.values, lang)
+    level = "" if note.level == "info" else " tb-warning"
+    return f'<p class="tb-rows-note{level}">{escape(f"{said.text} {said.hint}".strip())}</p>'
 
 
 def problems(found: Sequence[UserError], lang: str) -> str:
