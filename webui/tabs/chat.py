@@ -53,10 +53,10 @@ class ChatTab:
             self._load = gr.Button(
                 say("chat.load"), variant="primary", elem_id="say-chat-load", scale=0, min_width=110
             )
-        self.path = gr.Textbox(
-            "", label=say("chat.path.label"), info=say("chat.path.help"), placeholder=say("chat.path.placeholder"),
-            elem_id="say-chat-path", max_lines=1, visible=False, interactive=True,
-        )  # fmt: skip
+            self.path = gr.Textbox(
+                "", label=say("chat.path.label"), info=say("chat.path.help"), placeholder=say("chat.path.placeholder"),
+                elem_id="say-chat-path", max_lines=1, visible=False, interactive=True,
+            )  # fmt: skip
         self.status = gr.HTML(elem_id="chat-status", apply_default_css=False, js_on_load=SCRIPT)
         # A page that has been closed for an hour takes its pictures along.
         self.talk = gr.State(Talk(), delete_callback=lambda talk: self._uploads.drop(talk.pictures))
