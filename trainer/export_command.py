@@ -37,14 +37,16 @@ def run_export_command(words: Sequence[str], run: Run) -> int:
 
 
 def _with_base(config: RunConfig) -> RunConfig:
-    """A result that is named without its base says itself on what it was trained."""
+    """A result that is named alone says itself on what it was trained, and how."""
     adapters = config.model.adapter_name_or_path
-    if config.model.model_name_or_path or not adapters:
+    if not adapters:
         return config
     from trainer.export.subject import inherit
 
-    located = config.with_values(adapter_name_or_path=tuple(locate(each, Path.cwd()) for each in adapters))
-    return config.with_values(model_name_or_path=inherit(located).model.model_name_or_path)
+    known = inherit(config.with_values(adapter_name_or_path=tuple(locate(each, Path.cwd()) for each in adapters)))
+    return config.with_values(
+        model_name_or_path=known.model.model_name_or_path, finetuning_type=known.method.finetuning_type
+    )
 
 
 def _receipt(folder: RunFolder) -> dict[str, Any] | None:

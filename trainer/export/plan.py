@@ -27,7 +27,7 @@ _LIBRARIES = 800 * 1024 * 1024
 # Of a layer that is turned for llama.cpp.
 _COPIES = 3
 ORDER = ("merged", "adapter", "gguf", "ollama", "quantized")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 GB = 1e9
 
 

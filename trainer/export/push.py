@@ -33,7 +33,7 @@ def push(folder: Path, repository: str, hub: str, private: bool) -> str:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             "export_not_sent", field="export_hub_model_id", name=repository, hub=_PLACES[hub],
-            folder=str(folder), reason=lines[0][:300],
+            folder=str(folder), reason=lines[0][:300].rstrip(". "),
         ) from error  # fmt: skip
 
 

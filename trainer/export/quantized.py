@@ -68,7 +68,7 @@ def write(source: Source, merged: Path, folder: Path, kind: str, progress: Progr
         TypeError,
         AssertionError,
     ) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(". ")
         raise UserError(
             "export_quantizing_failed",
             field="quantized_type",

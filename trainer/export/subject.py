@@ -13,7 +13,7 @@ from trainer.errors import UserError
 from trainer.events import Note
 from trainer.export.settings import read_json
 from trainer.model.adapter import WEIGHTS, read_adapter
-from trainer.model.catalog import check_folder, is_whole, resolve, weight_files
+from trainer.model.catalog import check_folder, find, is_whole, resolve, weight_files
 from trainer.model.fingerprint import fingerprint
 from trainer.model.sides import notes as base_notes
 from trainer.model.sides import plan
@@ -27,6 +27,7 @@ INHERITED = (
     "template", "dataset", "dataset_dir", "eval_dataset", "val_size", "max_samples", "cutoff_len", "default_system",
     "enable_thinking", "preserve_thinking", "media_dir", "identity_name", "identity_author", "image_max_pixels",
     "image_min_pixels", "video_max_pixels", "video_min_pixels", "video_fps", "video_maxlen", "seed", "system",
+    "finetuning_type",
 )  # fmt: skip
 
 
@@ -54,14 +55,15 @@ def inherit(config: RunConfig) -> RunConfig:
         Path(config.model.model_name_or_path)
     ]
     settings = run_of(results[-1]) / "config.yaml"
-    if not config.model.model_name_or_path and config.model.adapter_name_or_path:
-        base = read_json(run_of(results[-1]) / "manifest.json").get("base")
-        config = config.with_values(model_name_or_path=str(base or _recorded_base(results[-1])))
     try:
         run = RunConfig.from_flat(read_file(settings)) if settings.is_file() else None
     except UserError:
         run = None
-    if run is None or run.task != "train":
+    trained = run is not None and run.task == "train"
+    if not config.model.model_name_or_path and config.model.adapter_name_or_path:
+        named = run.model.model_name_or_path if run and trained else ""
+        config = config.with_values(model_name_or_path=_base_of(results[-1], named))
+    if run is None or not trained:
         return config
     changes: dict[str, Any] = {}
     for name in INHERITED:
@@ -84,8 +86,16 @@ def _data_folder(run: Path, name: str) -> str:
     return str(DATA) if name == "data" else name
 
 
+def _base_of(result: Path, named: str) -> str:
+    """The base of a result: as its run named it if that is a name or a whole path, else where it lay then."""
+    if named and (find(named) or Path(named).is_absolute()):
+        return named
+    return str(read_json(run_of(result) / "manifest.json").get("base") or _recorded_base(result))
+
+
 def _recorded_base(adapter: Path) -> str:
-    return str(read_adapter(adapter).get("base_model_name_or_path") or "")
+    known = (adapter / "adapter_config.json").is_file()
+    return str(read_adapter(adapter).get("base_model_name_or_path") or "") if known else ""
 
 
 def subject_of(config: RunConfig) -> Subject:
