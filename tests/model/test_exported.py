@@ -8,6 +8,7 @@ import pytest
 from trainer.chat.exports import base_of, named, with_base
 from trainer.config import RunConfig
 from trainer.errors import UserError
+from trainer.model import exported
 from trainer.model.exported import default_system, gguf_of, is_export, things_in
 
 
@@ -44,6 +45,20 @@ def test_what_lies_in_a_folder_is_told_by_its_files(tmp_path: Path) -> None:
     only = tmp_path / "only"
     touch(only / "一 'small' model.gguf")
     assert named(str(only)) == only / "一 'small' model.gguf"
+
+
+def test_a_model_of_few_bits_names_the_package_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exported, "find_spec", lambda name: None)
+    for method, fails in (("bitsandbytes", True), ("torchao", True), ("fp8", False)):
+        touch(tmp_path / "config.json", text=json.dumps({"quantization_config": {"quant_method": method}}))
+        if fails:
+            assert code_of(tmp_path, exported.require_package) == "chat_needs_package"
+        else:
+            exported.require_package(tmp_path)
+    touch(tmp_path / "config.json", text=json.dumps({"quantization_config": None}))
+    exported.require_package(tmp_path)
 
 
 def test_the_gguf_file_that_is_meant(tmp_path: Path) -> None:

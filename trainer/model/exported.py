@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from trainer.errors import UserError
 from trainer.model.gguf_file import parts
 
 Kind = Literal["adapter", "merged", "quantized", "gguf", "ollama"]
 MODELFILE = "Modelfile"
+# What transformers needs beside itself to load models of few bits; called as their config.json calls them.
+PACKAGES = ("bitsandbytes", "torchao")
 RECEIPT = "receipt.json"
 _FROM = re.compile(r'^[ \t]*FROM[ \t]+(?:"([^"\n]+)"|(\S[^\n]*?))[ \t]*$', re.MULTILINE | re.IGNORECASE)
 _SYSTEM = re.compile(
@@ -56,11 +59,23 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_quantized(folder: Path) -> bool:
+    return bool(_quantization(folder))
+
+
+def _quantization(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and bool(config.get("quantization_config"))
+        return {}
+    found = config.get("quantization_config") if isinstance(config, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def require_package(folder: Path) -> None:
+    """Raises UserError when a model of few bits was made by a package that is not installed."""
+    method = str(_quantization(folder).get("quant_method", ""))
+    if method in PACKAGES and find_spec(method) is None:
+        raise UserError("chat_needs_package", field="adapter_name_or_path", path=str(folder), package=method)
 
 
 def gguf_files(folder: Path) -> list[Path]:

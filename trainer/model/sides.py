@@ -18,7 +18,7 @@ from trainer.errors import UserError, Values
 from trainer.events import Note
 from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
 from trainer.model.catalog import check_folder, find, is_whole, resolve
-from trainer.model.exported import MODELFILE, gguf_of, is_export, things_in
+from trainer.model.exported import MODELFILE, gguf_of, is_export, require_package, things_in
 from trainer.model.generation import no_leftovers
 from trainer.model.llama import require_usable
 from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
@@ -133,6 +133,7 @@ def _is_whole_model(path: Path) -> bool:
         return False
     if (path / "config.json").is_file():
         check_folder(path)
+        require_package(path)
         return True
     if gguf_of(path) is not None:
         _require_gguf(path)
@@ -199,7 +200,15 @@ class Loader:
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
-        return Side(TUNED, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
+        stop_ids = _stop_ids(model, tokenizer, renderer)
+        return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
+
+
+def _few_bits(model: Any) -> str:
+    """By what a model of few bits was made, as its settings say; empty for every other."""
+    settings = getattr(model.config, "quantization_config", None)
+    method = getattr(settings, "quant_method", "") if settings else ""
+    return str(getattr(method, "value", method))
 
 
 def _has_processor(path: Path) -> bool:
