@@ -14,8 +14,8 @@ from trainer.paths import write_atomic
 
 TEMPLATE = "chat_template.jinja"
 TOKENIZER = (
-    "tokenizer*.json", "tokenizer*.model", "*.tiktoken", "vocab.*", "merges.txt", "special_tokens_map.json",
-    "added_tokens.json", "spiece.model", "tekken.json",
+    "tokenizer*.json", "*.model", "*.tiktoken", "vocab.*", "merges.txt", "special_tokens_map.json",
+    "added_tokens.json", "tekken.json",
 )  # fmt: skip
 PROCESSOR = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,15 @@ def write(source: Source, merged: Path, folder: Path, kind: str, progress: Progr
     """
     progress.check()
     try:
-        model = _load(merged, _settings(kind))
-        model.save_pretrained(str(folder), max_shard_size="5GB")
-        del model
-        gc.collect()
-        progress.wrote(kind, sum(each.stat().st_size for each in folder.glob("*.safetensors")))
-        _require_loads(folder)
+        with warnings.catch_warnings():
+            # What the libraries say of numbers that are cast on the way is no news: that is what was asked for.
+            warnings.simplefilter("ignore")
+            model = _load(merged, _settings(kind))
+            model.save_pretrained(str(folder), max_shard_size="5GB")
+            del model
+            gc.collect()
+            progress.wrote(kind, sum(each.stat().st_size for each in folder.glob("*.safetensors")))
+            _require_loads(folder)
     except (
         ImportError,
         RuntimeError,
