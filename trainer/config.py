@@ -22,6 +22,7 @@ from trainer.options import (
     SECTIONS,
     DataOptions,
     EvaluateOptions,
+    ExportOptions,
     GenerateOptions,
     LoraOptions,
     MethodOptions,
@@ -31,7 +32,7 @@ from trainer.options import (
 )
 from trainer.values import checked, plain, short
 
-Task = Literal["train", "eval"]
+Task = Literal["train", "eval", "export"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class RunConfig:
     train: TrainOptions = TrainOptions()
     generate: GenerateOptions = GenerateOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
+    export: ExportOptions = ExportOptions()
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
     def task(self) -> Task:
         """What the run is for; a training may be followed by an evaluation, and is still one."""
+        if self.export.do_export:
+            return "export"
         return "train" if self.train.do_train else "eval"
 
     @classmethod
@@ -229,6 +233,10 @@ def require_task(config: RunConfig) -> None:
     problems = []
     if not config.model.model_name_or_path:
         problems.append(UserError("no_model", field="model_name_or_path"))
+    if config.task == "export":
+        if problems:
+            raise problems[0]
+        return None
     if not (config.data.eval_dataset or config.data.dataset):
         problems.append(UserError("evaluate_no_dataset", field="eval_dataset"))
     if not (config.evaluate.do_predict or config.evaluate.do_eval):

@@ -14,6 +14,7 @@ from trainer.jobs.jobs import Jobs
 from webui import findings
 from webui.held import Held
 from webui.i18n import say
+from webui.panel import AREAS
 from webui.watch import Body, Look, View, act, look, show
 
 TICK_S = 1.0
@@ -21,7 +22,7 @@ TICK_S = 1.0
 LOOKOUT_S = 10.0
 
 # The tab in which runs of a kind are shown.
-TABS = {"train": "train", "eval": "evaluate"}
+TABS = {"train": "train", "eval": "evaluate", "export": "export"}
 
 # Events must not paint progress over the page, nor wait for one another.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
@@ -37,8 +38,15 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');
   if (!button || button.getAttribute('aria-disabled') === 'true') return;
   const { act, id, busy } = button.dataset;
-  if (act === 'chat') return trigger('select', { act, id });
+  if (act === 'chat') return trigger('select', { act, id, name: button.dataset.name || '' });
   if (act === 'evaluate') return trigger('apply', { act, id });
+  if (act === 'export') return trigger('release', { act, id });
+  if (act === 'zip') {
+    button.dataset.before = button.textContent;
+    button.textContent = busy;
+    button.setAttribute('aria-disabled', 'true');
+    return trigger('download', { act, id });
+  }
   if (act === 'go') return trigger('submit', { act, id });
   if (busy) button.textContent = busy;
   button.setAttribute('aria-disabled', 'true');
@@ -63,7 +71,7 @@ class RunPanel:
     `outputs` with `started(view, run, lang)` let another part (the Start button, the runs drawer) put a run on show.
     `kind` is the kind of runs that it shows by itself, `name` begins the ids of its parts, `body` draws what stands below
     the head. Its head fires events whose data hold a run's `id`: `select` when the person wants to chat with it, `apply`
-    to have it evaluated, and `submit` to see a run of another kind.
+    to have it evaluated, `release` to have it exported, and `submit` to see a run of another kind.
     """
 
     def __init__(
@@ -77,7 +85,7 @@ class RunPanel:
         self._jobs = jobs
         self.language = language
         self._draw = body
-        area = "live" if kind == "train" else "evaluate"
+        area = AREAS[kind]
         with gr.Column(elem_id=name):
             self.head = gr.HTML(elem_id=f"{name}-head", apply_default_css=False, js_on_load=SCRIPT)
             self.body = gr.HTML(elem_id=f"{name}-body", apply_default_css=False, js_on_load=SCRIPT)

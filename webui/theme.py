@@ -11,7 +11,7 @@ from webui.form import NAMES, panel_of
 from webui.i18n import dictionary
 
 HERE = Path(__file__).parent
-STYLES = [HERE / "style.css", HERE / "live.css", HERE / "chat.css", HERE / "data.css", HERE / "evaluate.css"]
+STYLES = [HERE / f"{name}.css" for name in ("style", "live", "chat", "data", "evaluate", "export")]
 SCRIPTS = [HERE / "stream.js", HERE / "page.js"]
 
 # Gradio's own fonts have no Chinese, Japanese or Korean; the system's have.

@@ -14,12 +14,12 @@ from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from trainer.values import checked
-from webui import controls
+from webui import controls, exported
 from webui.chat_status import Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
 from webui.i18n import say
 from webui.live import QUIET, act_of, chosen_run
-from webui.partner import TOP, Partner, Top, choices, partner, value_of
+from webui.partner import TOP, Partner, Top, choices, partner, short_name, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
 from webui.talk import Talk, talk_html
@@ -29,35 +29,7 @@ from webui.theme import HERE
 DRAW_S = 0.1
 SETTINGS = tuple(name for name, info in options().items() if info.panel == "chat")
 
-# The buttons below the columns and in the status line. Copying needs no server; plain http has no clipboard of its own.
-SCRIPT = """
-const copy = async (text) => {
-  try { await navigator.clipboard.writeText(text); } catch {
-    const area = document.createElement('textarea');
-    area.value = text; document.body.append(area); area.select(); document.execCommand('copy'); area.remove();
-  }
-};
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-act]');
-  if (!button || button.getAttribute('aria-disabled') === 'true') return;
-  const { act, busy } = button.dataset;
-  const before = button.textContent;
-  if (busy) button.textContent = busy;
-  if (act === 'copy') {
-    copy(button.dataset.copy);
-    setTimeout(() => { if (button.textContent === busy) button.textContent = before; }, 1500);
-    return;
-  }
-  trigger({ stop: 'stop', retry: 'retry', clear: 'clear', unload: 'click' }[act], { act });
-});
-element.addEventListener('scroll', (event) => {
-  const box = event.target;
-  box.tbAway = box.scrollHeight - box.clientHeight - box.scrollTop > 40;
-}, true);
-watch('value', () => {
-  for (const box of element.querySelectorAll('.tb-talk')) if (!box.tbAway) box.scrollTop = box.scrollHeight;
-});
-"""
+SCRIPT = (HERE / "chat.js").read_text(encoding="utf-8")
 TRAY = (HERE / "chat_tray.js").read_text(encoding="utf-8")
 
 
@@ -81,6 +53,10 @@ class ChatTab:
             self._load = gr.Button(
                 say("chat.load"), variant="primary", elem_id="say-chat-load", scale=0, min_width=110
             )
+            self.path = gr.Textbox(
+                "", label=say("chat.path.label"), info=say("chat.path.help"), placeholder=say("chat.path.placeholder"),
+                elem_id="say-chat-path", max_lines=1, visible=False, interactive=True,
+            )  # fmt: skip
         self.status = gr.HTML(elem_id="chat-status", apply_default_css=False, js_on_load=SCRIPT)
         # A page that has been closed for an hour takes its pictures along.
         self.talk = gr.State(Talk(), delete_callback=lambda talk: self._uploads.drop(talk.pictures))
@@ -121,6 +97,12 @@ class ChatTab:
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
         event(self._open_run, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
 
+    def open_export(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
+        """Whenever `event` says "chat" of a format of an export, opens this tab and loads it beside its base."""
+        outputs = [self.whom, self.mode, *self._loaded]
+        event(_to_chat, None, tabs, **QUIET)
+        event(self._open_export, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+
     def open_row(self, event: Callable[..., Any], held: gr.State, tabs: gr.Tabs) -> None:
         """Whenever `event` names a row of an evaluation, loads what was tested and puts the row's question into the box."""
         outputs = [self.whom, self.mode, *self._loaded, self.message]
@@ -134,7 +116,7 @@ class ChatTab:
     def _listen(self) -> None:
         asked = [self.talk, self.tray, self._language, *self._settings, self._seed]
         answered = [self.talk, self.columns, self.message, self.status, self.tray, self.pictures]
-        loads = [self.whom, self.mode, self.talk, self.tray, self._language, *self._top]
+        loads = [self.whom, self.path, self.mode, self.talk, self.tray, self._language, *self._top]
         self._load.click(self._do_load, loads, self._loaded, **QUIET)
         kept = [self.talk, self.tray, self._language]
         self.status.click(self._unload, kept, [self.status, self.columns, self.pictures], **QUIET)
@@ -144,7 +126,9 @@ class ChatTab:
         )  # fmt: skip
         self.pictures.click(self._press, kept, [self.tray, self.pictures], **QUIET)
         self.whom.focus(self._choices, [self._language], [self.whom], trigger_mode="always_last", **QUIET)
-        self.whom.input(self._suit, [self.whom, self.mode], [self.mode], trigger_mode="always_last", **QUIET)
+        suits = [self.mode, self.path]
+        self.whom.input(self._suit, [self.whom, self.mode], suits, trigger_mode="always_last", **QUIET)
+        self.path.submit(self._do_load, loads, self._loaded, **QUIET)
         gr.on([self.message.submit, self._send.click], self._ask, [self.message, *asked], answered, **QUIET)
         self.columns.retry(self._retry, asked, answered, **QUIET)
         self.columns.stop(self._stop, None, None, **QUIET)
@@ -158,13 +142,16 @@ class ChatTab:
         ]  # fmt: skip
 
     def _choices(self, lang: str) -> Any:
-        return gr.update(choices=choices(self._workspace.jobs, lang))
+        return gr.update(choices=self._menu(lang))
+
+    def _menu(self, lang: str) -> list[tuple[str, str]]:
+        return [*choices(self._workspace.jobs, lang), *exported.choices(self._workspace.exports, lang)]
 
     def _sides(self) -> dict[str, str]:
         loaded = self._workspace.chat.loaded
         if loaded is None:
             return {}
-        tuned = " + ".join(_short(each) for each in loaded.checkpoints) or loaded.model
+        tuned = " + ".join(short_name(each) for each in loaded.checkpoints) or loaded.model
         return {side: tuned if side == "tuned" else loaded.model for side in loaded.sides}
 
     def _drawn(self, talk: Talk, lang: str, *, busy: bool = False) -> str:
@@ -185,9 +172,11 @@ class ChatTab:
 
     # Loading
 
-    def _suit(self, whom: str, mode: str) -> Any:
-        """A run is compared with its base unless the person has said otherwise."""
-        return "compare" if whom != TOP and mode == "base" else gr.skip()
+    def _suit(self, whom: str, mode: str) -> list[Any]:
+        """A run is compared with its base unless the person has said otherwise; of a typed path nobody knows the base."""
+        typed = whom == exported.TYPED
+        suited = "tuned" if typed else "compare"
+        return [suited if whom != TOP and mode == "base" else gr.skip(), gr.update(visible=typed)]
 
     def _open_run(
         self, event: gr.EventData, talk: Talk, tray: Tray, lang: str, *top: Any
@@ -198,9 +187,25 @@ class ChatTab:
         except UserError as error:
             yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 4]
             return
-        menu = gr.update(choices=choices(self._workspace.jobs, lang), value=whom)
-        first = [menu, "compare"]
-        for drawn in self._do_load(whom, "compare", talk, tray, lang, *top):
+        yield from self._load_chosen(whom, talk, tray, lang, *top)
+
+    def _open_export(
+        self, event: gr.EventData, talk: Talk, tray: Tray, lang: str, *top: Any
+    ) -> Iterator[list[Any]]:
+        chosen = exported.chosen(event._data)
+        if chosen is None:
+            return
+        try:
+            whom = exported.value_of(self._workspace.exports, *chosen)
+        except UserError as error:
+            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 4]
+            return
+        yield from self._load_chosen(whom, talk, tray, lang, *top)
+
+    def _load_chosen(self, whom: str, talk: Talk, tray: Tray, lang: str, *top: Any) -> Iterator[list[Any]]:
+        """Loads a value of the menu beside its base, and shows it in the menu."""
+        first = [gr.update(choices=self._menu(lang), value=whom), "compare"]
+        for drawn in self._do_load(whom, "", "compare", talk, tray, lang, *top):
             yield [*first, *drawn]
             first = [gr.skip(), gr.skip()]
 
@@ -214,18 +219,17 @@ class ChatTab:
         except UserError as error:
             yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 5]
             return
-        menu = gr.update(choices=choices(self._workspace.jobs, lang), value=whom)
-        first = [menu, mode]
-        for drawn in self._do_load(whom, mode, talk, tray, lang, *top):
+        first = [gr.update(choices=self._menu(lang), value=whom), mode]
+        for drawn in self._do_load(whom, "", mode, talk, tray, lang, *top):
             yield [*first, *drawn, sent.question]
             first = [gr.skip(), gr.skip()]
 
     def _do_load(
-        self, whom: str, mode: str, talk: Talk, tray: Tray, lang: str, *top: Any
+        self, whom: str, path: str, mode: str, talk: Talk, tray: Tray, lang: str, *top: Any
     ) -> Iterator[list[Any]]:
         chat = self._workspace.chat
         try:
-            wanted: Partner = partner(self._workspace.jobs, whom, Top(*top))
+            wanted = self._wanted(whom, path, Top(*top))
             yield [self._status(lang, loading=wanted.name), *[gr.skip()] * 4]
             chat.load(
                 wanted.model, wanted.checkpoints if mode != "base" else (), _mode(mode), template=wanted.template,
@@ -239,6 +243,11 @@ class ChatTab:
         talk, tray = Talk(), recounted(chat, tray)
         drawn = self._drawn_tray(tray, talk, lang)
         yield [self._status(lang), talk, self._drawn(talk, lang), tray, drawn]
+
+    def _wanted(self, whom: str, path: str, top: Top) -> Partner:
+        if exported.is_export(whom):
+            return exported.partner(self._workspace, whom, path or "", top)
+        return partner(self._workspace.jobs, whom, top)
 
     def _unload(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
         before = taken_mb()
@@ -313,10 +322,8 @@ class ChatTab:
         return [Talk(), self._drawn(Talk(), lang), self._drawn_tray(tray, Talk(), lang)]
 
 
-def _short(path: str) -> str:
-    """The last part of a run's folder; of a checkpoint the run's name, too."""
-    parts = path.rstrip("/").split("/")
-    return "/".join(parts[-2:]) if parts[-1].startswith("checkpoint-") else parts[-1]
+def _to_chat(event: gr.EventData) -> Any:
+    return gr.Tabs(selected="chat") if exported.chosen(event._data) else gr.skip()
 
 
 def _mode(mode: str) -> Any:

@@ -52,6 +52,7 @@ element.addEventListener('click', (event) => {
   if (act === 'open' || act === 'resume') { close(); return trigger('submit', { act, id }); }
   if (act === 'chat') { close(); return trigger('select', { act, id }); }
   if (act === 'evaluate') { close(); return trigger('apply', { act, id }); }
+  if (act === 'export') { close(); return trigger('release', { act, id }); }
   trigger('click', { act, id });
 });
 element.addEventListener('submit', (event) => {
@@ -73,7 +74,7 @@ setInterval(() => {
 
 
 class RunsDrawer:
-    """Built once, outside the tabs. `chat` and `evaluate` are the events of its buttons that lead on with a run."""
+    """Built once, outside the tabs. `chat`, `evaluate` and `export` are the events of its buttons that lead on with a run."""
 
     def __init__(self, jobs: Jobs, top: Top) -> None:
         self._jobs = jobs
@@ -82,6 +83,7 @@ class RunsDrawer:
         self._html = gr.HTML(elem_id="runs", apply_default_css=False, js_on_load=SCRIPT)
         self.chat: Callable[..., Any] = self._html.select
         self.evaluate: Callable[..., Any] = self._html.apply
+        self.export: Callable[..., Any] = self._html.release
         given, drawn = [self._state, self._language], self._html
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
         self._html.load(self._draw, given, drawn, **ALONE)
