@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from trainer.errors import UserError
+from trainer.jobs.workspace import Workspace
 from webui.data_state import Drawer, Press
 from webui.held import Held
+from webui.i18n import say
+from webui.pictures import Tray
 from webui.tabs import data
+from webui.tabs.chat import ChatTab
 from webui.tabs.data import DataDrawer
+from webui.talk import Talk
 
 
 class SlowDesk:
@@ -52,6 +59,20 @@ def test_a_press_that_comes_while_the_page_is_drawn_is_not_taken_back(
     for each in (clock, hand):
         each.join(60)
     assert drawn == ["0", "1"] and held.value.acts == 1
+
+
+def test_what_went_wrong_stands_until_the_next_press(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    tab = ChatTab.__new__(ChatTab)
+    tab._workspace = workspace
+    told: Held[UserError | None] = Held(None)
+    wrong = say("errors.chat_empty.text")
+    assert wrong in tab._status(told, "en", problem=UserError("chat_empty"))
+    assert wrong in tab._refresh(Talk(), Tray(), told, "en")[1]
+    assert say("errors.chat_empty.text", "zh") in tab._refresh(Talk(), Tray(), told, "zh")[1]
+    assert wrong not in tab._status(told, "en")
+    assert wrong not in tab._refresh(Talk(), Tray(), told, "en")[1]
+    workspace.close()
 
 
 def test_each_page_begins_with_the_first_value_and_a_turn_of_its_own() -> None:

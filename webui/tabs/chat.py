@@ -17,6 +17,7 @@ from trainer.values import checked
 from webui import controls, exported
 from webui.chat_status import Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
+from webui.held import Held
 from webui.i18n import say
 from webui.live import QUIET, act_of, chosen_run
 from webui.partner import TOP, Partner, Top, choices, partner, short_name, value_of
@@ -27,6 +28,8 @@ from webui.theme import HERE
 
 # An answer is drawn at most this often, whatever the model's speed.
 DRAW_S = 0.1
+# What went wrong at the last press; refreshing the tab must not take it away.
+Told = Held[UserError | None]
 SETTINGS = tuple(name for name, info in options().items() if info.panel == "chat")
 
 SCRIPT = (HERE / "chat.js").read_text(encoding="utf-8")
@@ -61,6 +64,7 @@ class ChatTab:
         # A page that has been closed for an hour takes its pictures along.
         self.talk = gr.State(Talk(), delete_callback=lambda talk: self._uploads.drop(talk.pictures))
         self.tray = gr.State(Tray(), delete_callback=lambda tray: self._uploads.drop(tray.pictures))
+        self._told = gr.State(Held(None))
         self.columns = gr.HTML(elem_id="chat-columns", apply_default_css=False, js_on_load=SCRIPT)
         self.pictures = gr.HTML(elem_id="chat-tray", apply_default_css=False, js_on_load=TRAY)
         self._dropped = gr.File(visible=False, file_count="multiple")
@@ -87,7 +91,7 @@ class ChatTab:
         """Draws the tab when the page is loaded and whenever the tab is opened."""
         for event in (loaded, shown, self._language.change):
             event(
-                self._refresh, [self.talk, self.tray, self._language],
+                self._refresh, [self.talk, self.tray, self._told, self._language],
                 [self.whom, self.status, self.columns, self.pictures], **QUIET,
             )  # fmt: skip
 
@@ -95,30 +99,51 @@ class ChatTab:
         """Whenever `event` names a run, opens this tab and loads that run, tuned beside base."""
         outputs = [self.whom, self.mode, *self._loaded]
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
-        event(self._open_run, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+        event(
+            self._open_run, [self.talk, self.tray, self._told, self._language, *self._top], outputs, **QUIET
+        )
 
     def open_export(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` says "chat" of a format of an export, opens this tab and loads it beside its base."""
         outputs = [self.whom, self.mode, *self._loaded]
         event(_to_chat, None, tabs, **QUIET)
-        event(self._open_export, [self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+        event(
+            self._open_export,
+            [self.talk, self.tray, self._told, self._language, *self._top],
+            outputs,
+            **QUIET,
+        )
 
     def open_row(self, event: Callable[..., Any], held: gr.State, tabs: gr.Tabs) -> None:
         """Whenever `event` names a row of an evaluation, loads what was tested and puts the row's question into the box."""
         outputs = [self.whom, self.mode, *self._loaded, self.message]
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
-        event(self._open_row, [held, self.talk, self.tray, self._language, *self._top], outputs, **QUIET)
+        event(
+            self._open_row,
+            [held, self.talk, self.tray, self._told, self._language, *self._top],
+            outputs,
+            **QUIET,
+        )
 
     @property
     def _loaded(self) -> list[Any]:
         return [self.status, self.talk, self.columns, self.tray, self.pictures]
 
     def _listen(self) -> None:
-        asked = [self.talk, self.tray, self._language, *self._settings, self._seed]
+        asked = [self.talk, self.tray, self._told, self._language, *self._settings, self._seed]
         answered = [self.talk, self.columns, self.message, self.status, self.tray, self.pictures]
-        loads = [self.whom, self.path, self.mode, self.talk, self.tray, self._language, *self._top]
+        loads = [
+            self.whom,
+            self.path,
+            self.mode,
+            self.talk,
+            self.tray,
+            self._told,
+            self._language,
+            *self._top,
+        ]
         self._load.click(self._do_load, loads, self._loaded, **QUIET)
-        kept = [self.talk, self.tray, self._language]
+        kept = [self.talk, self.tray, self._told, self._language]
         self.status.click(self._unload, kept, [self.status, self.columns, self.pictures], **QUIET)
         self.pictures.upload(
             self._receive, [self._dropped, *kept], [self.tray, self.pictures],
@@ -136,10 +161,11 @@ class ChatTab:
 
     # What is shown
 
-    def _refresh(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
-        return [
-            self._choices(lang), self._status(lang), self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)
-        ]  # fmt: skip
+    def _refresh(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
+        """The tab as it is. It is no press: a problem that stands beside it goes on standing."""
+        with told.turn:
+            drawn = [self._line(told, lang), self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)]
+            return [self._choices(lang), *drawn]
 
     def _choices(self, lang: str) -> Any:
         return gr.update(choices=self._menu(lang))
@@ -165,10 +191,16 @@ class ChatTab:
             tray, talk.pictures, loaded.sees if loaded else None, lang, limit=limit, acts=acts
         )  # fmt: skip
 
-    def _status(self, lang: str, **more: Any) -> str:
+    def _status(self, told: Told, lang: str, problem: UserError | None = None, **more: Any) -> str:
+        """The line after a press; its problem stands until the next one."""
+        with told.turn:
+            told.value = problem
+            return self._line(told, lang, **more)
+
+    def _line(self, told: Told, lang: str, **more: Any) -> str:
         chat = self._workspace.chat
         on = self._workspace.jobs.current() is not None
-        return status_html(Status(chat.state, chat.loaded, on, taken_mb(), **more), lang)
+        return status_html(Status(chat.state, chat.loaded, on, taken_mb(), problem=told.value, **more), lang)
 
     # Loading
 
@@ -179,18 +211,18 @@ class ChatTab:
         return [suited if whom != TOP and mode == "base" else gr.skip(), gr.update(visible=typed)]
 
     def _open_run(
-        self, event: gr.EventData, talk: Talk, tray: Tray, lang: str, *top: Any
+        self, event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
     ) -> Iterator[list[Any]]:
         run = chosen_run(self._workspace.jobs, event)
         try:
             whom = value_of(self._workspace.jobs.get(run))
         except UserError as error:
-            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 4]
+            yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *[gr.skip()] * 4]
             return
-        yield from self._load_chosen(whom, talk, tray, lang, *top)
+        yield from self._load_chosen(whom, talk, tray, told, lang, *top)
 
     def _open_export(
-        self, event: gr.EventData, talk: Talk, tray: Tray, lang: str, *top: Any
+        self, event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
     ) -> Iterator[list[Any]]:
         chosen = exported.chosen(event._data)
         if chosen is None:
@@ -198,76 +230,92 @@ class ChatTab:
         try:
             whom = exported.value_of(self._workspace.exports, *chosen)
         except UserError as error:
-            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 4]
+            yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *[gr.skip()] * 4]
             return
-        yield from self._load_chosen(whom, talk, tray, lang, *top)
+        yield from self._load_chosen(whom, talk, tray, told, lang, *top)
 
-    def _load_chosen(self, whom: str, talk: Talk, tray: Tray, lang: str, *top: Any) -> Iterator[list[Any]]:
+    def _load_chosen(
+        self, whom: str, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
+    ) -> Iterator[list[Any]]:
         """Loads a value of the menu beside its base, and shows it in the menu."""
         first = [gr.update(choices=self._menu(lang), value=whom), "compare"]
-        for drawn in self._do_load(whom, "", "compare", talk, tray, lang, *top):
+        for drawn in self._do_load(whom, "", "compare", talk, tray, told, lang, *top):
             yield [*first, *drawn]
             first = [gr.skip(), gr.skip()]
 
     def _open_row(
-        self, page: gr.Request, event: gr.EventData, held: Any, talk: Talk, tray: Tray, lang: str, *top: Any
+        self,
+        page: gr.Request,
+        event: gr.EventData,
+        held: Any,
+        talk: Talk,
+        tray: Tray,
+        told: Told,
+        lang: str,
+        *top: Any,
     ) -> Iterator[list[Any]]:
         try:
             sent = sent_row(self._workspace, held.value.browse.run, act_of(event)[1])
             whom, mode = sent.whom, "compare" if sent.whom != TOP else "base"
             tray = receive(tray, self._uploads, self._workspace.chat, str(page.session_hash), sent.copies)
         except UserError as error:
-            yield [gr.skip(), gr.skip(), self._status(lang, problem=error), *[gr.skip()] * 5]
+            yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *[gr.skip()] * 5]
             return
         first = [gr.update(choices=self._menu(lang), value=whom), mode]
-        for drawn in self._do_load(whom, "", mode, talk, tray, lang, *top):
+        for drawn in self._do_load(whom, "", mode, talk, tray, told, lang, *top):
             yield [*first, *drawn, sent.question]
             first = [gr.skip(), gr.skip()]
 
     def _do_load(
-        self, whom: str, path: str, mode: str, talk: Talk, tray: Tray, lang: str, *top: Any
+        self, whom: str, path: str, mode: str, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
     ) -> Iterator[list[Any]]:
         chat = self._workspace.chat
         try:
             wanted = self._wanted(whom, path, Top(*top))
-            yield [self._status(lang, loading=wanted.name), *[gr.skip()] * 4]
+            yield [self._status(told, lang, loading=wanted.name), *[gr.skip()] * 4]
             chat.load(
                 wanted.model, wanted.checkpoints if mode != "base" else (), _mode(mode), template=wanted.template,
                 hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code, data=wanted.data,
             )  # fmt: skip
         except UserError as error:
             drawn = self._drawn_tray(tray, talk, lang)
-            yield [self._status(lang, problem=error), gr.skip(), self._drawn(talk, lang), gr.skip(), drawn]
+            yield [
+                self._status(told, lang, problem=error),
+                gr.skip(),
+                self._drawn(talk, lang),
+                gr.skip(),
+                drawn,
+            ]
             return
         self._uploads.drop(talk.pictures)
         talk, tray = Talk(), recounted(chat, tray)
         drawn = self._drawn_tray(tray, talk, lang)
-        yield [self._status(lang), talk, self._drawn(talk, lang), tray, drawn]
+        yield [self._status(told, lang), talk, self._drawn(talk, lang), tray, drawn]
 
     def _wanted(self, whom: str, path: str, top: Top) -> Partner:
         if exported.is_export(whom):
             return exported.partner(self._workspace, whom, path or "", top)
         return partner(self._workspace.jobs, whom, top)
 
-    def _unload(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+    def _unload(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         before = taken_mb()
         try:
             self._workspace.chat.unload()
         except UserError as error:
-            return [self._status(lang, problem=error), gr.skip(), gr.skip()]
-        status = self._status(lang, freed_mb=max(0.0, before - taken_mb()))
+            return [self._status(told, lang, problem=error), gr.skip(), gr.skip()]
+        status = self._status(told, lang, freed_mb=max(0.0, before - taken_mb()))
         return [status, self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)]
 
     # Pictures
 
     def _receive(
-        self, page: gr.Request, paths: list[str] | None, talk: Talk, tray: Tray, lang: str
+        self, page: gr.Request, paths: list[str] | None, talk: Talk, tray: Tray, told: Told, lang: str
     ) -> list[Any]:
         files = [Path(path) for path in paths or ()]
         tray = receive(tray, self._uploads, self._workspace.chat, str(page.session_hash), files)
         return [tray, self._drawn_tray(tray, talk, lang)]
 
-    def _press(self, event: gr.EventData, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+    def _press(self, event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
         if data.get("act") == "blind":
             tray = refused(tray)
@@ -280,7 +328,7 @@ class ChatTab:
     # Talking
 
     def _ask(
-        self, page: gr.Request, question: str, talk: Talk, tray: Tray, lang: str, *settings: Any
+        self, page: gr.Request, question: str, talk: Talk, tray: Tray, told: Told, lang: str, *settings: Any
     ) -> Iterator[list[Any]]:
         before, pictures = talk, tray.pictures
         still = [gr.skip(), gr.skip()]
@@ -300,24 +348,24 @@ class ChatTab:
             silent = not any(answers and answers[-1].tokens for answers in talk.said.values())
             kept, text = (before, question) if silent else (talk, gr.skip())
             back = [tray, self._drawn_tray(tray, before, lang)] if silent else still
-            yield [kept, self._drawn(kept, lang), text, self._status(lang, problem=error), *back]
+            yield [kept, self._drawn(kept, lang), text, self._status(told, lang, problem=error), *back]
             return
-        yield [talk, self._drawn(talk, lang), gr.skip(), self._status(lang), *still]
+        yield [talk, self._drawn(talk, lang), gr.skip(), self._status(told, lang), *still]
 
     def _retry(
-        self, page: gr.Request, talk: Talk, tray: Tray, lang: str, *settings: Any
+        self, page: gr.Request, talk: Talk, tray: Tray, told: Told, lang: str, *settings: Any
     ) -> Iterator[list[Any]]:
         if not talk.questions:
             return
         again, waits = Tray(talk.shown[-1]), len(tray.pictures) > 0
-        for drawn in self._ask(page, talk.questions[-1], talk.without_last(), again, lang, *settings):
+        for drawn in self._ask(page, talk.questions[-1], talk.without_last(), again, told, lang, *settings):
             # What waits to be sent with the next message stays.
             yield [*drawn[:4], gr.skip(), gr.skip()] if waits else drawn
 
     def _stop(self, page: gr.Request) -> None:
         self._workspace.chat.stop(str(page.session_hash))
 
-    def _clear(self, talk: Talk, tray: Tray, lang: str) -> list[Any]:
+    def _clear(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         self._uploads.drop(talk.pictures)
         return [Talk(), self._drawn(Talk(), lang), self._drawn_tray(tray, Talk(), lang)]
 
