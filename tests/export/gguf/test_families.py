@@ -76,7 +76,7 @@ def test_a_family_answers_alike(name: str, tmp_path: Path) -> None:
         sure = _ahead(scores) > 2 * far
         assert (found.argmax(1) == scores.argmax(1))[sure].all(), kind
         if kind == "f32":
-            assert sure.mean() > 0.8
+            assert sure.mean() > 0.5
             assert model.greedy(ids, STEPS, ends=False)[: _first(~sure)] == wanted[: _first(~sure)]
         model.close()
 

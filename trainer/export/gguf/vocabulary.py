@@ -71,6 +71,9 @@ def read(tokenizer: Any, rows: int, stop_ids: Iterable[int], template: str, name
         )
     tokens, types = _list(facts, words, rows, model, name)
     add_bos, add_eos = _added(tokenizer, name)
+    if template and not _begins_with_bos(template, tokenizer):
+        # llama.cpp would put it before every chat, where the model has never seen it.
+        add_bos = False
     special, left_over = _special(tokenizer, tokens, stop_ids)
     if left_over:
         notes.append(("gguf_stops", {"tokens": " ".join(tokens[each] for each in left_over)}))
@@ -214,6 +217,11 @@ def _begins_special(template: str, tokenizer: Any) -> bool:
     """Whether conversations begin with a special token, as those of nearly all chat templates do."""
     text = _example(template, tokenizer)
     return text.startswith(special_tokens(tokenizer))
+
+
+def _begins_with_bos(template: str, tokenizer: Any) -> bool:
+    bos = tokenizer.bos_token
+    return bool(bos) and _example(template, tokenizer).startswith(bos)
 
 
 def _strips(facts: Mapping[str, Any]) -> list[tuple[str, Values]]:
