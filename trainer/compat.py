@@ -154,7 +154,8 @@ def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     only when it says so. A file that says where to export, and nothing of training, is one of export.
     """
     found = dict(mapping)
-    if any(found.get(name) for name in EXPORTS) and not any(found.get(name) for name in TRAINS):
+    exports = any(found.get(name) for name in EXPORTS) and not any(found.get(name) for name in TRAINS)
+    if "do_export" not in found and exports:
         found["do_export"] = True
     if is_true(found.get("do_export")):
         found["do_train"] = False

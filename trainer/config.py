@@ -82,11 +82,17 @@ class RunConfig:
         flat: dict[str, Any] = {}
         for name, info in options().items():
             value = getattr(getattr(self, info.section), name)
-            # A file that asks for an evaluation says whether it trains, too: its writer may have meant either.
-            says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
-            if value != info.default or says:
+            if value != info.default or self._says(name):
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
+
+    def _says(self, name: str) -> bool:
+        """Whether an option is written down even at its default, because other ones would be read as its opposite."""
+        if name == "do_train":
+            return self.evaluate.do_predict or self.evaluate.do_eval
+        return name == "do_export" and any(
+            getattr(self.export, each) != options()[each].default for each in compat.EXPORTS
+        )
 
     def after_training(self) -> RunConfig:
         """The evaluation of what this training leaves in its folder."""

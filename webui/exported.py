@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.chat.exports import base_of, named
 from trainer.errors import UserError
+from webui import partner as a_run
 from webui.i18n import say
 from webui.partner import Partner, Top, model_of, short_name
 
@@ -58,6 +59,13 @@ def chosen(data: Any) -> tuple[str, str] | None:
     if not isinstance(data, dict) or data.get("act") != "chat":
         return None
     return str(data.get("id", "")), str(data.get("name", ""))
+
+
+def anyone(workspace: Workspace, whom: str, typed: str, top: Top) -> Partner:
+    """Whom a value of the chat's menu means: the top of the page, a run, an export or a typed path. Raises UserError."""
+    if is_export(whom):
+        return partner(workspace, whom, typed or "", top)
+    return a_run.partner(workspace.jobs, whom, top)
 
 
 def partner(workspace: Workspace, whom: str, typed: str, top: Top) -> Partner:

@@ -66,10 +66,10 @@ def test_what_went_wrong_stands_until_the_next_press(tmp_path: Path) -> None:
     tab = ChatTab.__new__(ChatTab)
     tab._workspace = workspace
     told: Held[UserError | None] = Held(None)
-    wrong = say("errors.chat_empty.text")
-    assert wrong in tab._status(told, "en", problem=UserError("chat_empty"))
+    wrong = say("errors.chat_no_question.text")
+    assert wrong in tab._status(told, "en", problem=UserError("chat_no_question"))
     assert wrong in tab._refresh(Talk(), Tray(), told, "en")[1]
-    assert say("errors.chat_empty.text", "zh") in tab._refresh(Talk(), Tray(), told, "zh")[1]
+    assert say("errors.chat_no_question.text", "zh") in tab._refresh(Talk(), Tray(), told, "zh")[1]
     assert wrong not in tab._status(told, "en")
     assert wrong not in tab._refresh(Talk(), Tray(), told, "en")[1]
     workspace.close()

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from trainer.chat.request import Request
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from trainer.values import checked
 from webui import controls, exported
+from webui.chat_request import SETTINGS, request, sides_of
 from webui.chat_status import Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
 from webui.held import Held
 from webui.i18n import say
 from webui.live import QUIET, act_of, chosen_run
-from webui.partner import TOP, Partner, Top, choices, partner, short_name, value_of
+from webui.partner import TOP, Top, choices, short_name, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
 from webui.talk import Talk, talk_html
@@ -30,8 +29,6 @@ from webui.theme import HERE
 DRAW_S = 0.1
 # What went wrong at the last press; refreshing the tab must not take it away.
 Told = Held[UserError | None]
-SETTINGS = tuple(name for name, info in options().items() if info.panel == "chat")
-
 SCRIPT = (HERE / "chat.js").read_text(encoding="utf-8")
 TRAY = (HERE / "chat_tray.js").read_text(encoding="utf-8")
 
@@ -89,61 +86,43 @@ class ChatTab:
 
     def attach(self, loaded: Callable[..., Any], shown: Callable[..., Any]) -> None:
         """Draws the tab when the page is loaded and whenever the tab is opened."""
+        drawn = [self.whom, self.status, self.columns, self.pictures]
         for event in (loaded, shown, self._language.change):
-            event(
-                self._refresh, [self.talk, self.tray, self._told, self._language],
-                [self.whom, self.status, self.columns, self.pictures], **QUIET,
-            )  # fmt: skip
+            event(self._refresh, self._kept, drawn, **QUIET)
 
     def open_run(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` names a run, opens this tab and loads that run, tuned beside base."""
         outputs = [self.whom, self.mode, *self._loaded]
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
-        event(
-            self._open_run, [self.talk, self.tray, self._told, self._language, *self._top], outputs, **QUIET
-        )
+        event(self._opener(self._run_of), [*self._kept, *self._top], outputs, **QUIET)
 
     def open_export(self, event: Callable[..., Any], tabs: gr.Tabs) -> None:
         """Whenever `event` says "chat" of a format of an export, opens this tab and loads it beside its base."""
         outputs = [self.whom, self.mode, *self._loaded]
         event(_to_chat, None, tabs, **QUIET)
-        event(
-            self._open_export,
-            [self.talk, self.tray, self._told, self._language, *self._top],
-            outputs,
-            **QUIET,
-        )
+        event(self._opener(self._export_of), [*self._kept, *self._top], outputs, **QUIET)
 
     def open_row(self, event: Callable[..., Any], held: gr.State, tabs: gr.Tabs) -> None:
         """Whenever `event` names a row of an evaluation, loads what was tested and puts the row's question into the box."""
         outputs = [self.whom, self.mode, *self._loaded, self.message]
         event(lambda: gr.Tabs(selected="chat"), None, tabs, **QUIET)
-        event(
-            self._open_row,
-            [held, self.talk, self.tray, self._told, self._language, *self._top],
-            outputs,
-            **QUIET,
-        )
+        event(self._open_row, [held, *self._kept, *self._top], outputs, **QUIET)
+
+    @property
+    def _kept(self) -> list[Any]:
+        """What the page remembers, and its language: every handler takes them."""
+        return [self.talk, self.tray, self._told, self._language]
 
     @property
     def _loaded(self) -> list[Any]:
         return [self.status, self.talk, self.columns, self.tray, self.pictures]
 
     def _listen(self) -> None:
-        asked = [self.talk, self.tray, self._told, self._language, *self._settings, self._seed]
+        kept = self._kept
+        asked = [*kept, *self._settings, self._seed]
         answered = [self.talk, self.columns, self.message, self.status, self.tray, self.pictures]
-        loads = [
-            self.whom,
-            self.path,
-            self.mode,
-            self.talk,
-            self.tray,
-            self._told,
-            self._language,
-            *self._top,
-        ]
+        loads = [self.whom, self.path, self.mode, *kept, *self._top]
         self._load.click(self._do_load, loads, self._loaded, **QUIET)
-        kept = [self.talk, self.tray, self._told, self._language]
         self.status.click(self._unload, kept, [self.status, self.columns, self.pictures], **QUIET)
         self.pictures.upload(
             self._receive, [self._dropped, *kept], [self.tray, self.pictures],
@@ -210,29 +189,31 @@ class ChatTab:
         suited = "tuned" if typed else "compare"
         return [suited if whom != TOP and mode == "base" else gr.skip(), gr.update(visible=typed)]
 
-    def _open_run(
-        self, event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
-    ) -> Iterator[list[Any]]:
-        run = chosen_run(self._workspace.jobs, event)
-        try:
-            whom = value_of(self._workspace.jobs.get(run))
-        except UserError as error:
-            yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *[gr.skip()] * 4]
-            return
-        yield from self._load_chosen(whom, talk, tray, told, lang, *top)
+    def _opener(self, find: Callable[[gr.EventData], str | None]) -> Callable[..., Iterator[list[Any]]]:
+        """A handler that loads what an event names: `find` gives the value of the menu, None when it names nothing."""
+        still = [gr.skip()] * 4
 
-    def _open_export(
-        self, event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
-    ) -> Iterator[list[Any]]:
+        def opened(
+            event: gr.EventData, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
+        ) -> Iterator[list[Any]]:
+            try:
+                whom = find(event)
+            except UserError as error:
+                yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *still]
+                return
+            if whom is not None:
+                yield from self._load_chosen(whom, talk, tray, told, lang, *top)
+            else:  # a generator that yields nothing would empty what it could have filled
+                yield [gr.skip()] * 7
+
+        return opened
+
+    def _run_of(self, event: gr.EventData) -> str:
+        return value_of(self._workspace.jobs.get(chosen_run(self._workspace.jobs, event)))
+
+    def _export_of(self, event: gr.EventData) -> str | None:
         chosen = exported.chosen(event._data)
-        if chosen is None:
-            return
-        try:
-            whom = exported.value_of(self._workspace.exports, *chosen)
-        except UserError as error:
-            yield [gr.skip(), gr.skip(), self._status(told, lang, problem=error), *[gr.skip()] * 4]
-            return
-        yield from self._load_chosen(whom, talk, tray, told, lang, *top)
+        return None if chosen is None else exported.value_of(self._workspace.exports, *chosen)
 
     def _load_chosen(
         self, whom: str, talk: Talk, tray: Tray, told: Told, lang: str, *top: Any
@@ -271,10 +252,10 @@ class ChatTab:
     ) -> Iterator[list[Any]]:
         chat = self._workspace.chat
         try:
-            wanted = self._wanted(whom, path, Top(*top))
+            wanted = exported.anyone(self._workspace, whom, path, Top(*top))
             yield [self._status(told, lang, loading=wanted.name), *[gr.skip()] * 4]
             chat.load(
-                wanted.model, wanted.checkpoints if mode != "base" else (), _mode(mode), template=wanted.template,
+                wanted.model, wanted.checkpoints if mode != "base" else (), sides_of(mode), template=wanted.template,
                 hub=wanted.hub, trust_remote_code=self._workspace.trust_remote_code, data=wanted.data,
             )  # fmt: skip
         except UserError as error:
@@ -291,11 +272,6 @@ class ChatTab:
         talk, tray = Talk(), recounted(chat, tray)
         drawn = self._drawn_tray(tray, talk, lang)
         yield [self._status(told, lang), talk, self._drawn(talk, lang), tray, drawn]
-
-    def _wanted(self, whom: str, path: str, top: Top) -> Partner:
-        if exported.is_export(whom):
-            return exported.partner(self._workspace, whom, path or "", top)
-        return partner(self._workspace.jobs, whom, top)
 
     def _unload(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         before = taken_mb()
@@ -333,7 +309,7 @@ class ChatTab:
         before, pictures = talk, tray.pictures
         still = [gr.skip(), gr.skip()]
         try:
-            asked = _request(question, tray, talk, settings, str(page.session_hash))
+            asked = request(question, tray, talk, settings, str(page.session_hash))
             talk = talk.asked(question, list(self._sides()), pictures)
             # The question is on the page at once: the answer may have to wait for another page's.
             empty = [Tray(), self._drawn_tray(Tray(), talk, lang)]
@@ -372,20 +348,3 @@ class ChatTab:
 
 def _to_chat(event: gr.EventData) -> Any:
     return gr.Tabs(selected="chat") if exported.chosen(event._data) else gr.skip()
-
-
-def _mode(mode: str) -> Any:
-    return mode if mode in ("base", "tuned", "compare") else "base"
-
-
-def _request(question: str, tray: Tray, talk: Talk, settings: Sequence[Any], owner: str) -> Request:
-    """The request for a message. Raises UserError when it is empty or a setting cannot be used."""
-    if not question.strip() and not tray.pictures:
-        raise UserError("chat_no_question")
-    *values, seed = settings
-    read = {name: checked(options()[name], value) for name, value in zip(SETTINGS, values, strict=True)}
-    number = None if seed in (None, "") else checked(options()["seed"], seed)
-    media = tuple(each.media for each in tray.pictures)
-    return Request(
-        question=question, histories=talk.histories(), seed=number, owner=owner, media=media, **read
-    )
