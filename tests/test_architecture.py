@@ -24,9 +24,10 @@ ROOMS = {
     "trainer.train": {"trainer.train", "trainer.model", "trainer.dataset"},
     "trainer.chat": {"trainer.chat", "trainer.model", "trainer.dataset"},
     "trainer.evaluate": {"trainer.evaluate", "trainer.model", "trainer.dataset"},
+    "trainer.export": {"trainer.export", "trainer.model", "trainer.dataset"},
     "trainer.jobs": {"trainer.jobs", "trainer.dataset"},
 }
-LATER_IN_JOBS = {"trainer.train", "trainer.chat", "trainer.model", "trainer.evaluate"}
+LATER_IN_JOBS = {"trainer.train", "trainer.chat", "trainer.model", "trainer.evaluate", "trainer.export"}
 # What the page shows of an evaluation: plain values and words, no numpy and no model.
 SHOWN = {"trainer.evaluate.shown", "trainer.evaluate.words", "trainer.evaluate.paper"}
 FACE = (

@@ -1,8 +1,9 @@
-"""The command line: train, eval, chat, data, options, env, version."""
+"""The command line: train, eval, export, chat, data, options, env, version."""
 
 from __future__ import annotations
 
 import difflib
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ python -m trainer train FILE.yaml [name=value ...]     train; values go before t
 python -m trainer train --name value ...               the same without a file
 python -m trainer eval FILE.yaml [name=value ...] [--json]   answers the rows of eval_dataset, base beside tuned, and scores them
                        [--judge-url URL --judge-model M]   another model says, too, which answer is better (key: TUNEBOARD_JUDGE_KEY)
+python -m trainer export FILE.yaml|--model_name_or_path M --adapter_name_or_path A [name=value ...] [--json]
+                       writes export_format=adapter,merged,gguf,ollama,quantized and proves what it has written
 python -m trainer chat --model_name_or_path M [--adapter_name_or_path A] [--compare] [--prompt TEXT]... [--json]
                        [--image FILE]... [--video FILE]...   shown with each prompt, or with the first question
 python -m trainer data list [--json]                   the datasets of the data folder (--dataset_dir DIR: of another one)
@@ -45,6 +48,7 @@ def main(words: Sequence[str], run: Run = run_stage) -> int:
     commands: dict[str, Callable[[], int]] = {
         "train": lambda: train(rest, run),
         "eval": lambda: evaluate(rest, run),
+        "export": lambda: export(rest, run),
         "chat": lambda: chat(rest),
         "data": lambda: data(rest),
         "score": lambda: score(rest),
@@ -82,7 +86,10 @@ def train(words: Sequence[str], run: Run = run_stage) -> int:
     """One run in this process. Raises UserError for settings and folders that cannot be used."""
     if not words:
         raise UserError("train_what")
-    return perform(RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(words)}), run)
+    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(words)})
+    if config.task == "export":
+        raise UserError("train_is_export", words=shlex.join(words))
+    return perform(config, run)
 
 
 def evaluate(words: Sequence[str], run: Run = run_stage) -> int:
@@ -90,6 +97,13 @@ def evaluate(words: Sequence[str], run: Run = run_stage) -> int:
     from trainer.eval_command import run_eval_command
 
     return run_eval_command(words, run)
+
+
+def export(words: Sequence[str], run: Run = run_stage) -> int:
+    """One export in this process, and its receipt. Raises UserError as `train` does."""
+    from trainer.export_command import run_export_command
+
+    return run_export_command(words, run)
 
 
 def chat(words: Sequence[str]) -> int:
@@ -114,9 +128,9 @@ def chat(words: Sequence[str]) -> int:
             switches.add(word)
         else:
             others.append(word)
-    config = RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)})
-    if not config.model.model_name_or_path:
-        raise UserError("no_model", field="model_name_or_path")
+    from trainer.chat.exports import with_base
+
+    config = with_base(RunConfig.from_flat({"hub": launch.default_hub(), **read_flags(others)}))
     from trainer.chat.attached import attach
     from trainer.chat.terminal import run_chat
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 EVALUATES = ("do_predict", "do_eval")
+# Any of these, without a word of data or training, makes a file one of export.
+EXPORTS = ("export_dir", "export_format", "export_hub_model_id")
+TRAINS = ("do_train", *EVALUATES, "do_export", "dataset", "eval_dataset", "tokenized_path")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 
@@ -45,6 +48,8 @@ HARMLESS = frozenset({
     "top_k", "num_beams", "repetition_penalty", "length_penalty", "skip_special_tokens",
     # Said by files that train in bf16 without a GPU; the device is chosen here by what the machine has.
     "use_cpu",
+    # Calibration of GPTQ, which is refused where it is asked for.
+    "export_quantization_dataset", "export_quantization_nsamples", "export_quantization_maxlen",
     "resources_per_worker", "placement_strategy", "asft_alpha", "eaft_alpha", "init_special_tokens",
 })  # fmt: skip
 
@@ -90,7 +95,13 @@ REFUSED: dict[str, Refusal] = {
     ),
     "om_hub_token": Refusal("this hub is not supported.", "Download the model and give its folder."),
     "swanlab_api_key": Refusal("a secret does not belong in a file of settings.", "Leave it out."),
-    "export_legacy_format": Refusal("only safetensors are written.", "Leave it out."),
+    "export_legacy_format": Refusal(
+        "files in pickle can run code when they are loaded; only safetensors are written.", "Leave it out."
+    ),
+    "export_quantization_bit": Refusal(
+        "it means GPTQ, which this program does not make.",
+        "Use export_format: gguf with gguf_type: q4_0 or q8_0, or export_format: quantized.",
+    ),
 }  # fmt: skip
 
 
@@ -140,9 +151,14 @@ def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """Words that decide about another option, so that the two never contradict each other.
 
     `neat_packing` switches packing on whatever `packing` itself says, and a file that asks for an evaluation trains
-    only when it says so.
+    only when it says so. A file that says where to export, and nothing of training, is one of export.
     """
     found = dict(mapping)
+    exports = any(found.get(name) for name in EXPORTS) and not any(found.get(name) for name in TRAINS)
+    if "do_export" not in found and exports:
+        found["do_export"] = True
+    if is_true(found.get("do_export")):
+        found["do_train"] = False
     if is_true(found.get("neat_packing")):
         found["packing"] = True
     if "do_train" not in found and any(is_true(found.get(name)) for name in EVALUATES):

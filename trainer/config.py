@@ -22,6 +22,7 @@ from trainer.options import (
     SECTIONS,
     DataOptions,
     EvaluateOptions,
+    ExportOptions,
     GenerateOptions,
     LoraOptions,
     MethodOptions,
@@ -31,7 +32,7 @@ from trainer.options import (
 )
 from trainer.values import checked, plain, short
 
-Task = Literal["train", "eval"]
+Task = Literal["train", "eval", "export"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class RunConfig:
     train: TrainOptions = TrainOptions()
     generate: GenerateOptions = GenerateOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
+    export: ExportOptions = ExportOptions()
     extra: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
     def task(self) -> Task:
         """What the run is for; a training may be followed by an evaluation, and is still one."""
+        if self.export.do_export:
+            return "export"
         return "train" if self.train.do_train else "eval"
 
     @classmethod
@@ -78,11 +82,17 @@ class RunConfig:
         flat: dict[str, Any] = {}
         for name, info in options().items():
             value = getattr(getattr(self, info.section), name)
-            # A file that asks for an evaluation says whether it trains, too: its writer may have meant either.
-            says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
-            if value != info.default or says:
+            if value != info.default or self._says(name):
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
+
+    def _says(self, name: str) -> bool:
+        """Whether an option is written down even at its default, because other ones would be read as its opposite."""
+        if name == "do_train":
+            return self.evaluate.do_predict or self.evaluate.do_eval
+        return name == "do_export" and any(
+            getattr(self.export, each) != options()[each].default for each in compat.EXPORTS
+        )
 
     def after_training(self) -> RunConfig:
         """The evaluation of what this training leaves in its folder."""
@@ -229,6 +239,10 @@ def require_task(config: RunConfig) -> None:
     problems = []
     if not config.model.model_name_or_path:
         problems.append(UserError("no_model", field="model_name_or_path"))
+    if config.task == "export":
+        if problems:
+            raise problems[0]
+        return None
     if not (config.data.eval_dataset or config.data.dataset):
         problems.append(UserError("evaluate_no_dataset", field="eval_dataset"))
     if not (config.evaluate.do_predict or config.evaluate.do_eval):

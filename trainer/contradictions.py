@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
+from trainer.options import EXPORT_FORMATS, GGUF_TYPES
 from trainer.values import ROW_PROMPT, named_row, short
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     _complain_of_data(config, complain)
+    _complain_of_formats(config, complain)
     if (
         config.task == "train"
         and config.method.finetuning_type == "full"
@@ -89,6 +92,19 @@ def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
         least, most = getattr(data, f"{kind}_min_pixels"), getattr(data, f"{kind}_max_pixels")
         if least > most:
             complain(f"{kind}_max_pixels", "pixels_crossed", kind=kind, least=least, most=most)
+
+
+def _complain_of_formats(config: RunConfig, complain: Callable[..., None]) -> None:
+    """Formats of an export that there are not."""
+    known = {"export_format": EXPORT_FORMATS, "gguf_type": GGUF_TYPES}
+    for name, allowed in known.items():
+        for value in getattr(config.export, name):
+            if value.lower() not in allowed:
+                near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.0)
+                nearest = near[0] if near else allowed[0]
+                complain(
+                    name, f"{name}_unknown", value=short(value), known=", ".join(allowed), nearest=nearest
+                )
 
 
 def _are_shares(words: tuple[str, ...]) -> bool:

@@ -28,6 +28,7 @@ class Started(Event):
     """The work is about to begin. `resumed_from` is the step of the checkpoint it goes on from, 0 for a fresh run.
 
     `task` is "train", or "eval" for an evaluation, whose steps are rows: `resumed_from` is how many are done already.
+    Of an export ("export") `total_steps` is the number of tensors, `precision` the format in which they are written.
     """
 
     total_steps: int
@@ -87,6 +88,22 @@ class Predicted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written(Event):
+    """`done_bytes` of the `total_bytes` of all formats of an export are on the disk; `tensor` was the last one.
+
+    `format` is the one that is written now, as in `export_format`. At most two a second are told.
+    """
+
+    format: str
+    tensor: str
+    done_bytes: int
+    total_bytes: int
+    elapsed_s: float
+    eta_s: float
+    memory_mb: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample(Event):
     """A greedy answer to one of the person's prompts; step 0 is the model before training.
 
@@ -127,7 +144,8 @@ class Note(Event):
 class Finished(Event):
     """The run is complete; the model or adapter lies in `path`. `loss` is the mean training loss of the whole run.
 
-    Of an evaluation `path` is the run's folder, `step` the rows, and `eval_loss` that of the tuned side.
+    Of an evaluation `path` is the run's folder, `step` the rows, and `eval_loss` that of the tuned side. Of an export
+    `path` is the folder that was written, `step` the number of files in it.
     """
 
     step: int
@@ -141,7 +159,8 @@ class Finished(Event):
 class Stopped(Event):
     """Somebody stopped the run after `step` steps; `path` holds a loadable checkpoint, or is empty before the first step.
 
-    Of an evaluation `path` is the run's folder, with the scores of the `step` rows that are done.
+    Of an evaluation `path` is the run's folder, with the scores of the `step` rows that are done. Of an export nothing
+    is left: `path` is empty.
     """
 
     step: int
@@ -165,7 +184,7 @@ class Failed(Event):
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Started, Step, Evaluated, Predicted, Sample, Saved, Note, Finished, Stopped, Failed)
+    for kind in (Started, Step, Evaluated, Predicted, Written, Sample, Saved, Note, Finished, Stopped, Failed)
 }
 FINAL = (Finished, Stopped, Failed)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from trainer import compat
 from trainer.errors import UserError
 from trainer.options import OptionInfo, options
-from trainer.values import is_optional, plain_kind
+from trainer.values import SENTENCES, is_optional, plain_kind
 
 _TITLES = {
     "model": "Model",
@@ -18,6 +18,7 @@ _TITLES = {
     "train": "Training",
     "generate": "Chat and generation",
     "evaluate": "Evaluation",
+    "export": "Export",
 }
 
 
@@ -27,7 +28,7 @@ def kind_of(info: OptionInfo) -> str:
     if get_origin(kind) is Literal:
         return " | ".join(get_args(kind))
     if get_origin(kind) is tuple:
-        return "one a line" if info.name == "learn_prompts" else "names, separated by commas"
+        return "one a line" if info.name in SENTENCES else "names, separated by commas"
     words = {bool: "true | false", int: "whole number", float: "number", str: "text"}[kind]
     return f"{words} {_range(info)}".strip() + (" or empty" if is_optional(info.kind) else "")
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TextIO
 
 from trainer.config import RunConfig
-from trainer.events import Event, EventLog, Failed, Finished, Note, Predicted, Step
+from trainer.events import Event, EventLog, Failed, Finished, Note, Predicted, Step, Written
 from trainer.jobs.lines import line
 from trainer.jobs.owner import claim, release
 from trainer.jobs.place import (
@@ -87,6 +87,8 @@ def _told(emit: Emit, out: TextIO) -> Emit:
         emit(event)
         rest = QUIET_S if isinstance(event, Step) and event.loss is None else 0.0
         if isinstance(event, Predicted) and event.done < event.total:
+            rest = PREDICTED_S
+        if isinstance(event, Written) and event.done_bytes < event.total_bytes:
             rest = PREDICTED_S
         if not rest or time.monotonic() - printed_at >= rest:
             _print(event, out)

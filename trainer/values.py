@@ -14,6 +14,7 @@ from trainer import compat
 from trainer.errors import UserError
 from trainer.options import OptionInfo
 
+SENTENCES = ("learn_prompts", "export_prompts")
 ROW_PROMPT = "row:"
 _ROW_PROMPT = re.compile(ROW_PROMPT + r"\s*([1-9][0-9]{0,8})(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
 
@@ -115,7 +116,7 @@ def _choice(info: OptionInfo, allowed: tuple[str, ...], value: Any) -> str:
 def _names(info: OptionInfo, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         # Questions to the model are whole sentences, one a line; everything else is a list of names.
-        parts = value.splitlines() if info.name == "learn_prompts" else value.split(",")
+        parts = value.splitlines() if info.name in SENTENCES else value.split(",")
     elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
         parts = [str(each) for each in value]
     else:

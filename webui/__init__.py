@@ -17,6 +17,7 @@ from webui.tabs import top, train
 from webui.tabs.chat import ChatTab
 from webui.tabs.data import DataDrawer
 from webui.tabs.evaluate import EvaluateTab
+from webui.tabs.export import ExportTab
 from webui.tabs.runs import RunsDrawer
 
 # The language menu still says English when a page has just been loaded; the script knows better. It is the last input.
@@ -44,18 +45,25 @@ def build(workspace: Workspace, hub: str = "huggingface") -> gr.Blocks:
                 judging = EvaluateTab(workspace, bar)
             with gr.Tab(say("page.tab.chat"), id="chat", elem_id="say-page-tab-chat") as talking:
                 talk = ChatTab(workspace, bar)
+            with gr.Tab(say("page.tab.export"), id="export", elem_id="say-page-tab-export") as taking_home:
+                home = ExportTab(workspace, bar)
         gr.HTML(top.foot(), elem_id="foot")
         judging.attach(loaded, evaluating.select)
         talk.attach(loaded, talking.select)
+        home.attach(loaded, taking_home.select)
+        panels = {"train": panel, "eval": judging.panel, "export": home.panel}
         drawer = RunsDrawer(workspace.jobs, bar)
-        drawer.open_in({"train": panel, "eval": judging.panel}, tabs)
+        drawer.open_in(panels, tabs)
         DataDrawer(workspace, bar, training.bring, training.fields, tabs)
         for asked in (panel.head.select, drawer.chat):
             talk.open_run(asked, tabs)
         for asked in (panel.head.apply, drawer.evaluate):
             judging.open_run(asked, tabs)
+        for asked in (panel.head.release, drawer.export):
+            home.open_run(asked, tabs)
+        talk.open_export(home.panel.body.select, tabs)
         talk.open_row(judging.rows.select, judging.held, tabs)
-        show_each_other({"train": panel, "eval": judging.panel}, workspace.jobs, tabs)
+        show_each_other(panels, workspace.jobs, tabs)
         page.load(None, None, [bar.language], js="() => window.tuneboard.language()")
     given.settle(page)
     return page

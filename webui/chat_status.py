@@ -12,6 +12,7 @@ from trainer.chat.engine import Loaded
 from trainer.errors import UserError
 from webui.i18n import say, say_error
 from webui.panel import button, spoken
+from webui.partner import short_name
 from webui.words import count, memory
 
 
@@ -75,7 +76,7 @@ def _line(status: Status, lang: str) -> tuple[str, str]:
     loaded = status.loaded
     if loaded is None:
         return "", say("chat.none", lang)
-    names = " · ".join([loaded.model, say(f"chat.mode.{loaded.mode}", lang)])
+    names = " · ".join([short_name(loaded.model), say(f"chat.mode.{loaded.mode}", lang)])
     return "tb-is-finished", say("chat.loaded", lang, name=names)
 
 

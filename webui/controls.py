@@ -14,7 +14,7 @@ MOST_STOPS = 2048
 
 # Options whose lists belong to this machine: the page fills them when it loads.
 LISTED = ("dataset", "eval_dataset", "adapter_name_or_path", "template", "optim", "lora_target")
-LINES = ("learn_prompts",)
+LINES = ("learn_prompts", "export_prompts")
 
 
 def make(info: OptionInfo, value: Any = None, /, **more: Any) -> Any:

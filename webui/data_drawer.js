@@ -134,6 +134,7 @@ element.addEventListener('submit', (event) => {
 // ---- after each answer --------------------------------------------------------------------------------------------------
 let step = '';
 let registered = '';
+let newest = 0;
 // A question that has just been raised is answered next, wherever the pressed button has gone; a refusal is seen.
 const attend = (drawn) => {
   if (!isOpen()) return;
@@ -150,6 +151,11 @@ const attend = (drawn) => {
 watch('value', () => {
   const drawn = aside();
   if (!drawn) return;
+  // An answer that was overtaken by a later one shows what is over: the drawer is asked for once more.
+  const acts = Number(drawn.dataset.acts);
+  const overtaken = acts < newest;
+  newest = acts;
+  if (overtaken) return trigger('load', {});
   if (!request) element.dataset.sending = 'no';
   // What a person has chosen hides what the answer says it is; the attribute is the truth.
   for (const each of element.querySelectorAll('select[value]')) each.value = each.getAttribute('value');

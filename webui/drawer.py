@@ -13,6 +13,7 @@ from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
 from trainer.options import options
 from webui.evaluate_cards import score_name
+from webui.export_words import names
 from webui.i18n import say, say_error
 from webui.panel import button
 from webui.plot import Line, Point, chart, number, smoothed, spark
@@ -97,7 +98,7 @@ def _trouble(error: UserError | None, lang: str) -> str:
 def _row(job: Job, drawer: Drawer, lang: str) -> str:
     ticked = job.id in drawer.ticked
     place = f" tb-run-{drawer.ticked.index(job.id)}" if ticked else ""
-    about = " · ".join([job.model, job.method, ", ".join(job.datasets)])
+    about = " · ".join(each for each in (job.model, job.method, ", ".join(job.datasets)) if each)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.created_at))
     tick = (
         f'<button type="button" class="tb-tick{place}" role="checkbox" aria-checked="{"true" if ticked else "false"}" '
@@ -119,6 +120,8 @@ def _scores(job: Job, lang: str) -> list[str]:
     found = []
     if job.task == "eval":
         return _evaluated(job, lang)
+    if job.task == "export":
+        return [names(job.config.export.export_format, lang)]
     if facts.total_steps:
         done, total = count(facts.step, lang), count(facts.total_steps, lang)
         found.append(say("runs.steps", lang, done=done, total=total))
@@ -174,6 +177,7 @@ def _buttons(job: Job, lang: str) -> str:
     lead_on = (
         button("chat", say("live.chat", lang), job.id, why_not=no_chat)
         + button("evaluate", say("live.evaluate", lang), job.id, why_not=no_chat)
+        + button("export", say("live.export", lang), job.id, why_not=no_chat)
         if job.task == "train"
         else ""
     )

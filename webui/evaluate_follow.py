@@ -10,6 +10,7 @@ from trainer.errors import UserError
 from trainer.jobs.results import Results
 from webui.evaluate_browse import of_run, show
 from webui.evaluate_rows import Browse, counted_html, rows_html
+from webui.held import Held
 from webui.watch import View
 
 # A page that shows the first rows of a large run looks so often how many are read by now.
@@ -17,8 +18,8 @@ BEHIND_S = 1.0
 
 
 @dataclass
-class Held:
-    """What one page has asked of the rows. It is changed in place: an answer that comes late must not bring an old one back.
+class Following:
+    """What one page has asked of the rows, and what it shows of them. It is changed in place, in its page's turn.
 
     `seen` is what the page showed last, its run and its language. `behind`: some rows are not read yet, and `waits`
     says that somebody waits for them.
@@ -40,43 +41,49 @@ class Drawn(NamedTuple):
     counted: str | None
 
 
-def follow(results: Results, held: Held, view: View, lang: str) -> Drawn:
+def follow(results: Results, held: Held[Following], view: View, lang: str) -> Drawn:
     """The rows of the run that is shown, when there are more of them.
 
     Rows that fill the page stay until the run has ended and all are read; before, their numbers change and nothing else.
     """
-    held.browse, held.seen = of_run(held.browse, view.run), (view, lang)
-    return _drawn(results, held)
+    with held.turn:
+        now = held.value
+        now.browse, now.seen = of_run(now.browse, view.run), (view, lang)
+        return _drawn(results, now)
 
 
-def catch_up(results: Results, held: Held) -> Iterator[Drawn]:
+def catch_up(results: Results, held: Held[Following]) -> Iterator[Drawn]:
     """What changes until all rows of a large run are read, for one of those who ask."""
-    if held.waits:
-        return
-    held.waits = True
+    with held.turn:
+        now = held.value
+        if now.waits:
+            return
+        now.waits = True
     try:
-        while held.behind:
-            results.wait(held.browse.run, BEHIND_S)
-            yield _drawn(results, held)
+        while now.behind:
+            results.wait(now.browse.run, BEHIND_S)
+            with held.turn:
+                drawn = _drawn(results, now)
+            yield drawn
     except UserError:
         # The run is gone, and the page shows another one in a moment.
         return
     finally:
-        held.waits = False
+        now.waits = False
 
 
-def _drawn(results: Results, held: Held) -> Drawn:
-    view, lang = held.seen
-    shown = show(results, held.browse)
-    held.behind = shown is not None and shown.page.read < 1
-    if held.browse.editing is not None:
+def _drawn(results: Results, now: Following) -> Drawn:
+    view, lang = now.seen
+    shown = show(results, now.browse)
+    now.behind = shown is not None and shown.page.read < 1
+    if now.browse.editing is not None:
         return Drawn(None, None)
-    over = view.cursor.story.final is not None and not held.behind
+    over = view.cursor.story.final is not None and not now.behind
     rows = len(shown.page.rows) if shown else 0
-    key = (held.browse.run, lang, over, rows if not over else shown and shown.counts.done)
-    html = counted_html(held.browse, shown, lang)
-    counted, held.counted = None if html == held.counted else html, html
-    if key == held.drawn:
+    key = (now.browse.run, lang, over, rows if not over else shown and shown.counts.done)
+    html = counted_html(now.browse, shown, lang)
+    counted, now.counted = None if html == now.counted else html, html
+    if key == now.drawn:
         return Drawn(None, counted)
-    held.drawn = key
-    return Drawn(rows_html(held.browse, shown, lang), counted)
+    now.drawn = key
+    return Drawn(rows_html(now.browse, shown, lang), counted)

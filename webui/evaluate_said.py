@@ -13,14 +13,14 @@ from webui.marks import about
 from webui.words import count
 
 # A mistake stands beside its control, too.
-SCRIPT = """
+_MARKS = """
 const show = () => {
-  document.querySelectorAll('#evaluate-decide [data-mark=problem]').forEach((each) => each.remove());
-  document.querySelectorAll('#evaluate-decide .tb-wrong').forEach((each) => each.classList.remove('tb-wrong'));
+  document.querySelectorAll('#TAB-decide [data-mark=problem]').forEach((each) => each.remove());
+  document.querySelectorAll('#TAB-decide .tb-wrong').forEach((each) => each.classList.remove('tb-wrong'));
   element.querySelectorAll('[data-field]').forEach((each) => {
     const { field } = each.dataset;
-    const block = document.getElementById('say-evaluate-' + field) || document.getElementById('say-options-' + field)
-      || document.querySelector('#evaluate-decide #o-' + field);
+    const block = document.getElementById('say-TAB-' + field) || document.querySelector('#TAB-decide #say-options-' + field)
+      || document.querySelector('#TAB-decide #o-' + field);
     if (!field || !block) return;
     const said = document.createElement('div');
     said.dataset.mark = 'problem';
@@ -39,6 +39,14 @@ _CONTROLS = {
     "runs": "whom",
     "rows": "ask",
 }
+
+
+def marks_beside(tab: str) -> str:
+    """The script of the element with the mistakes of a tab."""
+    return _MARKS.replace("TAB", tab)
+
+
+SCRIPT = marks_beside("evaluate")
 
 
 def outlook(forecast: Forecast, lang: str) -> str:

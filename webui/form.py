@@ -178,7 +178,7 @@ CHOICES = frozenset(
 
 def same(name: str, one: Any, other: Any) -> bool:
     """Whether two values of a control mean the same: 3 and 3.0, nothing and an empty box."""
-    if name not in FIELDS:
+    if name not in options():
         return str(one or "").strip() == str(other or "").strip()
     info = options()[name]
     if (one in ("", None, [])) != (other in ("", None, [])):

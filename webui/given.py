@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -15,10 +17,21 @@ def settle(page: gr.Blocks) -> None:
     was filled before the server was started anew, with a toast in English: whoever uses the value says it better.
     """
     for block in page.blocks.values():
-        if isinstance(block, gr.Dropdown) and block.multiselect:
-            block.preprocess = texts  # type: ignore[method-assign,assignment]
+        if isinstance(block, gr.CheckboxGroup) or (isinstance(block, gr.Dropdown) and block.multiselect):
+            _take(block, texts)
         elif isinstance(block, (gr.Dropdown, gr.Radio, gr.Textbox)):
-            block.preprocess = text  # type: ignore[method-assign,assignment]
+            _take(block, text)
+
+
+def _take(block: Any, read: Callable[[Any], Any]) -> None:
+    """Lets `read` stand between the page and the handlers of a block.
+
+    Gradio makes a block anew, from its class, when a handler has changed it for one page: hence a class. Its own metaclass
+    would write a file beside this one for it, which `ABCMeta` alone does not.
+    """
+    kind = type(block)
+    own = {"preprocess": lambda _, sent: read(sent), "__module__": kind.__module__, "__doc__": kind.__doc__}
+    block.__class__ = ABCMeta.__new__(type(kind), kind.__name__, (kind,), own)
 
 
 def text(sent: Any) -> str:

@@ -19,7 +19,7 @@ from trainer.options import options
 from webui.phrases import in_language
 
 LANGUAGES = {"en": "English", "zh": "中文", "ru": "Русский", "ko": "한국어", "ja": "日本語"}
-AREAS = ("options", "page", "train", "live", "runs", "data", "chat", "evaluate", "errors")
+AREAS = ("options", "page", "train", "live", "runs", "data", "chat", "evaluate", "export", "errors")
 LOCALES = Path(__file__).parent / "locales"
 
 

@@ -39,6 +39,17 @@ def marks(values: Mapping[str, Any], proposals: Mapping[str, Any], unfilled: Ite
     return f'<div hidden data-marks="{escape(json.dumps(facts, ensure_ascii=False))}"></div>'
 
 
+def fold_marks(fold: str, values: Mapping[str, Any], proposals: Mapping[str, Any], lang: str) -> str:
+    """The same for a fold outside the Train tab, by its id: what is changed there, under the names of the options."""
+    changed = {
+        name: shown(proposal, lang)
+        for name, proposal in proposals.items()
+        if not form.same(name, values[name], proposal)
+    }
+    facts = json.dumps({"changed": changed, "names": list(proposals)}, ensure_ascii=False)
+    return f'<div hidden data-fold="{escape(fold)}" data-marks="{escape(facts)}"></div>'
+
+
 def shown(value: Any, lang: str) -> str:
     """A value as a person reads it."""
     if value in ("", None, [], ()):

@@ -124,26 +124,45 @@
     });
     return found;
   };
+  const markBlock = (block, name, facts) => {
+    setClass(block, "tb-changed", name in facts.changed);
+    setChild(block, "reset", name in facts.changed ? "↺" : "", say("train.reset", { value: facts.changed[name] }));
+  };
+  const markFold = (fold, count) => {
+    const title = fold.querySelector(".label-wrap");
+    if (title) setChild(title, "count", count ? say("train.changed", { count }) : "");
+  };
   const mark = () => {
     const facts = readMarks();
     if (!facts) return;
     const wrong = readProblems();
-    const blocks = [...document.querySelectorAll("[id^='o-']"), blockOf("extra"), blockOf("model_path")];
+    const blocks = [...document.querySelectorAll("#top [id^='o-'], #train [id^='o-']"), blockOf("extra"), blockOf("model_path")];
     for (const block of blocks) {
       if (!block) continue;
       const name = block.id.replace(/^(o|say-train|say-page)-/, "");
       setClass(block, "tb-hidden", facts.hidden.includes(name));
-      setClass(block, "tb-changed", name in facts.changed);
       setClass(block, "tb-wrong", name in wrong);
-      setChild(block, "reset", name in facts.changed ? "↺" : "", say("train.reset", { value: facts.changed[name] }));
+      markBlock(block, name, facts);
       setChild(block, "problem", wrong[name] || "");
     }
     const prefix = "say-train-panel-";
     document.querySelectorAll(`[id^='${prefix}']`).forEach((fold) => {
       const panel = fold.id.slice(prefix.length);
-      const title = fold.querySelector(".label-wrap");
-      if (title) setChild(title, "count", facts.panels[panel] ? say("train.changed", { count: facts.panels[panel] }) : "");
+      markFold(fold, facts.panels[panel]);
       setClass(fold, "tb-hidden", (facts.folded || []).includes(panel));
+    });
+  };
+  // The fold of another tab, whose marks name it: `facts.names` are its controls.
+  const markElsewhere = () => {
+    document.querySelectorAll("[data-marks][data-fold]").forEach((each) => {
+      const facts = JSON.parse(each.dataset.marks);
+      const fold = byId(each.dataset.fold);
+      if (!fold) return;
+      markFold(fold, Object.keys(facts.changed).length);
+      for (const name of facts.names) {
+        const block = fold.querySelector(`#say-options-${name}, #o-${name}`);
+        if (block) markBlock(block, name, facts);
+      }
     });
   };
 
@@ -283,6 +302,7 @@
     waiting = false;
     translate();
     mark();
+    markElsewhere();
     recount();
     observer.takeRecords();
   };
@@ -308,7 +328,13 @@
     const go = target.closest("[data-go]");
     if (go) { closeSearch(); goTo(go.dataset.go); } else if (!target.closest("#search")) closeSearch();
     const reset = target.closest("[data-mark='reset']");
-    if (reset) { event.preventDefault(); window.tuneboard.reset(reset.parentElement.id.replace(/^(o|say-train)-/, "")); }
+    if (reset) {
+      event.preventDefault();
+      const name = reset.parentElement.id.replace(/^(o|say-train|say-options)-/, "");
+      const { resets } = window.tuneboard;
+      const fold = Object.keys(resets).find((id) => byId(id)?.contains(reset));
+      (fold ? resets[fold] : window.tuneboard.reset)(name);
+    }
     const turn = target.closest("[data-turn]");
     if (turn && turn.getAttribute("aria-disabled") !== "true") {
       busy("say-train-preview");
@@ -325,7 +351,7 @@
   document.addEventListener("drop", dropped);
 
   window.tuneboard = {
-    say, press, release, runName, save,
+    say, press, release, runName, save, resets: {},
     language: () => language,
     speak: (wanted) => {
       if (!languages.includes(wanted)) return;

@@ -10,13 +10,15 @@ from typing import NamedTuple
 from trainer.config import RunConfig
 from trainer.errors import Sentence, Values
 from trainer.events import Failed, Finished, Stopped
-from webui import evaluate_head
+from webui import evaluate_head, export_head
 from webui.i18n import say, say_sentence
 from webui.story import Story
 from webui.words import clock, count
 
 LIVE = ("starting", "running", "stopping")
 RESUMABLE = ("stopped", "failed", "interrupted")
+# Where the texts of a kind of runs stand.
+AREAS = {"train": "live", "eval": "evaluate", "export": "export"}
 # While steps are done, the bar says so better than a sentence.
 _STEPS = "phase_training"
 
@@ -33,7 +35,7 @@ class Waiting(NamedTuple):
 class Scene:
     """All that the panel shows of one run.
 
-    `kind` is "train" or "eval". `trouble` is a sentence, in the page's language, about what the person has just tried.
+    `kind` is "train", "eval" or "export". `trouble` is a sentence, in the page's language, about what the person has just tried.
     `elsewhere` is the id, the name and the kind of a run that is on while this one is shown. `pictures` are small JPEGs of
     what it is asked about, by name.
     """
@@ -54,7 +56,7 @@ def empty(
     lang: str, queue: tuple[Waiting, ...] = (), trouble: tuple[str, str] = ("", ""), kind: str = "train"
 ) -> str:
     """The panel before there is a run of this kind."""
-    area = "live" if kind == "train" else "evaluate"
+    area = AREAS[kind]
     return (
         f'<section class="tb-run tb-empty" data-state="none"><h3>{escape(say(f"{area}.empty.title", lang))}</h3>'
         f"<p>{escape(say(f'{area}.empty.text', lang))}</p>{_trouble(trouble)}{_queue(queue, lang)}</section>"
@@ -141,6 +143,8 @@ def _progress(scene: Scene) -> tuple[int, int]:
     story, ending = scene.story, scene.story.final
     if scene.kind == "eval":
         return evaluate_head.progress(story)
+    if scene.kind == "export":
+        return export_head.progress(story)
     total = story.last.total_steps if story.last else story.started.total_steps if story.started else 0
     done = story.last.step if story.last else story.started.resumed_from if story.started else 0
     if isinstance(ending, (Finished, Stopped)):
@@ -159,14 +163,15 @@ def _bar(scene: Scene, lang: str) -> str:
 
 
 def _progress_label(scene: Scene, lang: str) -> str:
-    return text("progress", lang) if scene.kind == "train" else escape(say("evaluate.progress", lang))
+    return escape(say(f"{AREAS[scene.kind]}.progress", lang))
 
 
 def _counts(scene: Scene, lang: str, now: float) -> str:
     story = scene.story
     done, total = _progress(scene)
-    if scene.kind == "eval":
-        facts = evaluate_head.counts(story, scene.state in LIVE, lang, now)
+    if scene.kind != "train":
+        counts = evaluate_head.counts if scene.kind == "eval" else export_head.counts
+        facts = counts(story, scene.state in LIVE, lang, now)
         return f'<div class="tb-counts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</div>'
     facts = [text("step", lang, step=count(done, lang), total=count(total, lang) if total else "–")]
     if story.last:
@@ -190,8 +195,9 @@ def _elapsed(scene: Scene, now: float) -> float:
 def _sentence(scene: Scene, lang: str) -> str:
     """What there is to say about the state, with the buttons that lead on."""
     state, ending = scene.state, scene.story.final
-    if scene.kind == "eval" and (said := evaluate_head.said(scene.story, state, scene.config, lang)):
-        return f"<p>{escape(said)}</p>"
+    if told := _said(scene, lang):
+        place = _place(ending.path, lang) if scene.kind == "export" and isinstance(ending, Finished) else ""
+        return f"<p>{escape(told)}{place}</p>"
     if state == "finished" and isinstance(ending, Finished):
         return _finished(scene, ending, lang)
     if state == "stopped" and isinstance(ending, Stopped):
@@ -212,6 +218,13 @@ def _sentence(scene: Scene, lang: str) -> str:
     if state in ("queued", "starting", "stopping"):
         return f"<p>{text(f'said.{state}', lang)}</p>"
     return ""
+
+
+def _said(scene: Scene, lang: str) -> str:
+    """What is said of an evaluation or an export otherwise than of a training."""
+    if scene.kind == "eval":
+        return evaluate_head.said(scene.story, scene.state, scene.config, lang)
+    return export_head.said(scene.story, scene.state, scene.config, lang) if scene.kind == "export" else ""
 
 
 def method_name(config: RunConfig, lang: str) -> str:
@@ -237,13 +250,20 @@ def _finished(scene: Scene, ending: Finished, lang: str) -> str:
         losses.append(say("live.said.loss", lang, loss=f"{ending.loss:.3f}"))
     if ending.eval_loss is not None:
         losses.append(say("live.said.eval_loss", lang, loss=f"{ending.eval_loss:.3f}"))
-    place = f'{text("said.lies_in", lang)} <code class="tb-path">{escape(ending.path)}</code>'
-    return f"<p>{escape(' '.join([said, *losses]))}<br>{place}</p>{_lead_on(scene, lang)}"
+    return f"<p>{escape(' '.join([said, *losses]))}{_place(ending.path, lang)}</p>{_lead_on(scene, lang)}"
+
+
+def _place(path: str, lang: str) -> str:
+    """A line of its own with where the result lies."""
+    return f'<br>{text("said.lies_in", lang)} <code class="tb-path">{escape(path)}</code>'
 
 
 def _lead_on(scene: Scene, lang: str) -> str:
-    chat = button("chat", say("live.chat", lang), scene.id, kind="tb-primary")
-    return f'<p class="tb-lead">{chat}{button("evaluate", say("live.evaluate", lang), scene.id, kind="tb-primary")}</p>'
+    leads = (
+        button(act, say(f"live.{act}", lang), scene.id, kind="tb-primary")
+        for act in ("chat", "evaluate", "export")
+    )
+    return f'<p class="tb-lead">{"".join(leads)}</p>'
 
 
 def _trouble(trouble: tuple[str, str]) -> str:

@@ -14,6 +14,8 @@ from webui.form import CUSTOM
 from webui.i18n import say
 
 TOP = ""
+# Folders of an export, which are called alike in every export.
+FORMATS = ("files", "adapter", "merged", "gguf", "ollama", "quantized")
 _MOST_RUNS = 100
 
 
@@ -79,7 +81,7 @@ def examined(jobs: Jobs, job: Job) -> str:
 def partner(jobs: Jobs, whom: str, top: Top) -> Partner:
     """What a value of the menu stands for. Raises UserError for a run or a checkpoint that is gone."""
     if whom == TOP:
-        model = top.path if top.model == CUSTOM else top.model
+        model = model_of(top)
         return Partner(model, model, tuple(top.checkpoints or ()), top.template or "", top.hub)
     run, _, step = whom.partition("@")
     job = jobs.get(run)
@@ -92,6 +94,17 @@ def partner(jobs: Jobs, whom: str, top: Top) -> Partner:
         name, config.model.model_name_or_path, (*below, str(folder)), config.data.template, config.model.hub,
         config.data,
     )  # fmt: skip
+
+
+def model_of(top: Top) -> str:
+    """The name or folder of the model that is chosen at the top."""
+    return top.path if top.model == CUSTOM else top.model
+
+
+def short_name(path: str) -> str:
+    """The last part of a run's folder or a file; of a checkpoint, and of one format of an export, the part before too."""
+    parts = path.rstrip("/").split("/")
+    return "/".join(parts[-2:]) if parts[-1].startswith("checkpoint-") or parts[-1] in FORMATS else parts[-1]
 
 
 def _checkpoint(job: Job, step: str) -> Path:

@@ -21,6 +21,7 @@ from trainer.events import (
     Saved,
     Started,
     Step,
+    Written,
     current,
 )
 from webui.plot import MOST_POINTS, Point, next_smooth, thin
@@ -29,15 +30,18 @@ _MOST_KEPT = 4 * MOST_POINTS
 _MOST_ANSWERS = 24
 _MOST_NOTES = 200
 # Notes with such codes say what is going on now; they are passed over once it is done.
-_PHASE = "phase_"
-_PHASES = ("evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring", "judge_asking")
+_PHASE = ("phase_", "export_phase_")
+_PHASES = (
+    "evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring", "judge_asking", "receipt_prompts",
+    "receipt_replaying",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Story:
     """`loss` and `smooth` hold a point per logged loss, the longest curves thinned; `count` and `mean` go on from there.
 
-    `predicted` is how far an evaluation is. `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
+    `predicted` is how far an evaluation is, `written` how far an export. `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
     what is being done when no steps are.
     """
 
@@ -58,6 +62,7 @@ class Story:
     phase: Note | None = None
     saved: Saved | None = None
     predicted: Predicted | None = None
+    written: Written | None = None
     final: Event | None = None
 
 
@@ -130,7 +135,7 @@ class _Draft:
 
     @take.register
     def _(self, event: Started) -> None:
-        self._story = replace(self._story, started=event, final=None)
+        self._story = replace(self._story, started=event, final=None, written=None)
 
     @take.register
     def _(self, event: Step) -> None:
@@ -170,6 +175,11 @@ class _Draft:
     def _(self, event: Predicted) -> None:
         memory_mb = self._story.memory_mb if event.memory_mb is None else event.memory_mb
         self._story = replace(self._story, predicted=event, memory_mb=memory_mb)
+
+    @take.register
+    def _(self, event: Written) -> None:
+        memory_mb = self._story.memory_mb if event.memory_mb is None else event.memory_mb
+        self._story = replace(self._story, written=event, memory_mb=memory_mb)
 
     @take.register
     def _(self, event: Saved) -> None:

@@ -11,8 +11,8 @@ from webui.form import NAMES, panel_of
 from webui.i18n import dictionary
 
 HERE = Path(__file__).parent
-STYLES = [HERE / "style.css", HERE / "live.css", HERE / "chat.css", HERE / "data.css", HERE / "evaluate.css"]
-SCRIPT = HERE / "page.js"
+STYLES = [HERE / f"{name}.css" for name in ("style", "live", "chat", "data", "evaluate", "export")]
+SCRIPTS = [HERE / "stream.js", HERE / "page.js"]
 
 # Gradio's own fonts have no Chinese, Japanese or Korean; the system's have.
 SANS = (
@@ -74,9 +74,9 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """The script of the page with its dictionary, for the document's head."""
+    """The scripts of the page with its dictionary, for the document's head."""
     # "</" would end the script element early.
     words = json.dumps(dictionary(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     panels = {name: panel_of(name) for name in NAMES if name != "model_path"}
-    script = SCRIPT.read_text(encoding="utf-8")
-    return f"<script>window.tuneboardTexts = {words};window.tuneboardPanels = {json.dumps(panels)};\n{script}</script>"
+    scripts = "\n".join(each.read_text(encoding="utf-8") for each in SCRIPTS)
+    return f"<script>window.tuneboardTexts = {words};window.tuneboardPanels = {json.dumps(panels)};\n{scripts}</script>"

@@ -178,10 +178,10 @@ def test_a_zip_with_pictures_on_a_phone_in_chinese(open_page: Open, tmp_path: Pa
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     aside = page.locator("#data .tb-data")
     assert aside.evaluate("(each) => each.scrollWidth <= each.clientWidth && each.clientWidth <= 390")
-    assert page.evaluate(f"({LEFTOVERS})()") == []
+    page.wait_for_function(f"() => ({LEFTOVERS})().length === 0")
     check(page)
     assert page.locator("#data .tb-defects tbody tr").count() == 1
-    assert page.evaluate(f"({LEFTOVERS})()") == []
+    page.wait_for_function(f"() => ({LEFTOVERS})().length === 0")
     assert aside.evaluate("(each) => each.scrollWidth <= each.clientWidth")
     register(page, "squares")
     delete(page, "squares")

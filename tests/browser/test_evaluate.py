@@ -178,13 +178,23 @@ def test_numbers_go_on_while_the_rows_on_the_page_stay(open_page: Open, server: 
     page.wait_for_selector("#evaluate-rows tbody[data-row='20']")
 
 
-def test_a_mistake_stands_beside_its_control(open_page: Open, server: Server) -> None:
+def test_changes_are_counted_and_taken_back_and_a_mistake_stands_beside_its_control(
+    open_page: Open, server: Server
+) -> None:
     page = open_page()
     open_tab(page)
     page.wait_for_function("() => document.querySelector('#evaluate-sentence').innerText.length > 3")
     page.evaluate("document.querySelector('#say-evaluate-advanced .label-wrap').click()")
-    page.fill("#say-options-max_samples input", "-1")
-    page.press("#say-options-max_samples input", "Tab")
+    box = "#say-options-max_samples input"
+    page.fill(box, "3")
+    page.wait_for_selector("#say-evaluate-advanced [data-mark='count']")
+    page.click("#say-options-max_samples [data-mark='reset']")
+    page.wait_for_function("(box) => document.querySelector(box).value === ''", arg=box)
+    page.wait_for_selector("#say-evaluate-advanced [data-mark='count']", state="detached")
+
+    page.fill(box, "-1")
+    page.press(box, "Tab")
+    page.wait_for_selector("#say-evaluate-advanced [data-mark='count']")
     page.click("#say-evaluate-start")
     page.wait_for_selector("#say-options-max_samples [data-mark='problem']")
     page.wait_for_selector("#evaluate-problems [role='alert']")

@@ -14,7 +14,8 @@ from trainer.evaluate import reading, table
 from trainer.events import Finished
 from trainer.jobs.workspace import Workspace
 from webui.evaluate_browse import act
-from webui.evaluate_follow import Held, catch_up, follow
+from webui.evaluate_follow import Following, catch_up, follow
+from webui.held import Held
 from webui.story import Cursor, Story
 from webui.watch import View
 
@@ -37,7 +38,7 @@ def add(folder: Path, first: int, last: int) -> None:
 
 def test_numbers_go_on_while_rows_stay(workspace: Workspace) -> None:
     folder = make(workspace.saves, "eval_1", 12, adapter="saves/x", over=False)
-    results, held = workspace.results, Held()
+    results, held = workspace.results, Held(Following())
     assert (follow(results, held, ON, "en").rows or "").count("<tbody") == 12
     assert follow(results, held, ON, "en") == (None, None)
     add(folder, 12, 25)
@@ -51,7 +52,7 @@ def test_numbers_go_on_while_rows_stay(workspace: Workspace) -> None:
     assert "<tbody" not in (more.counted or "")
     assert follow(results, held, ON, "en") == (None, None)
     assert (follow(results, held, OVER, "en").rows or "").count("<tbody") == 20
-    held.browse = act(results, held.browse, {"act": "edit", "id": "3"})
+    held.value.browse = act(results, held.value.browse, {"act": "edit", "id": "3"})
     add(folder, 60, 70)
     assert follow(results, held, OVER, "en") == (None, None), "nobody's words are taken from under his hands"
 
@@ -64,12 +65,14 @@ def test_a_large_run_is_shown_before_it_is_read(
     monkeypatch.setattr(reading, "_LINES", 30)
     go_on, work = threading.Event(), table.Table._work
     monkeypatch.setattr(table.Table, "_work", lambda self: (go_on.wait(120), work(self)))
-    results, held = workspace.results, Held()
+    results, held = workspace.results, Held(Following())
     first = follow(results, held, OVER, "en")
-    assert (first.rows or "").count("<tbody") == 20 and "30… of 30…" in (first.rows or "") and held.behind
+    assert (
+        (first.rows or "").count("<tbody") == 20 and "30… of 30…" in (first.rows or "") and held.value.behind
+    )
     waiting = catch_up(results, held)
     threading.Timer(0.05, go_on.set).start()
     last = list(waiting)[-1]
     assert (last.rows or "").count("<tbody") == 20 and "60 of 60" in (last.rows or "")
-    assert not held.behind and not held.waits
+    assert not held.value.behind and not held.value.waits
     assert list(catch_up(results, held)) == []

@@ -93,7 +93,7 @@ def test_config_to_form_to_config_is_the_identity() -> None:
 def test_every_option_is_on_the_page_once_unless_it_is_none_of_its_business() -> None:
     shown = [name for panel in form.SHOWN for name in form.names_in(panel)]
     assert len(shown) == len(set(shown))
-    elsewhere = ("none", "chat", "predict")
+    elsewhere = ("none", "chat", "predict", "export")
     assert set(shown) == {name for name, info in options().items() if info.panel not in elsewhere}
     assert set(form.ROWS) <= set(shown)
 

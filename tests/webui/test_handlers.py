@@ -143,3 +143,20 @@ def test_answers_to_changes_are_never_left_out(page: gr.Blocks) -> None:
         if handler.trigger_mode == "once" and any(event in changes for _, event in handler.targets)
     ]
     assert passed == []
+
+
+def test_a_menu_reads_what_a_page_sends_also_after_it_was_changed(page: gr.Blocks) -> None:
+    """Gradio makes a component anew when a handler has changed its choices for a page, and would then refuse other values."""
+    kinds = (gr.Dropdown, gr.Radio, gr.CheckboxGroup)
+    menus = [block for block in page.blocks.values() if isinstance(block, kinds)]
+    assert {kind for kind in kinds for block in menus if isinstance(block, kind)} == set(kinds)
+    for block in menus:
+        several = isinstance(block, gr.CheckboxGroup) or bool(getattr(block, "multiselect", False))
+        anew = type(block)(
+            **{**block.constructor_args, "choices": ["a", "b"], "value": None, "render": False}
+        )
+        assert anew.get_block_name() == type(block).__name__.lower()
+        for each in (block, anew):
+            assert each.preprocess("gone") == ([] if several else "gone")
+            assert each.preprocess(None) == ([] if several else "")
+            assert each.preprocess(["gone", 3]) == (["gone"] if several else "")

@@ -10,7 +10,7 @@ import collections
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,8 +137,10 @@ class ChatEngine:
     ) -> Loaded:
         """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
 
-        `adapters` are folders with adapters, which act together, or one folder with a whole tuned model. `mode` says who
-        answers: "base", "tuned", or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half precision there.
+        `adapters` are folders with adapters, which act together, or one whole tuned model: its folder, a GGUF file, or
+        a folder with one, such as Ollama's. `model`, too, may be a GGUF file. `mode` says who answers: "base", "tuned",
+        or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half
+        precision there; those of a GGUF file are as it holds them.
         Raises UserError for a model or checkpoint that cannot be used, for too little memory (the old model is gone by
         then), and while the engine loads or answers.
         """
@@ -157,18 +159,22 @@ class ChatEngine:
 
     def _replace(self, model: str, adapters: Sequence[str], mode: Mode, hub: str, *how: Any) -> Loaded:
         self._warm_up()
-        from trainer.model.catalog import resolve
-        from trainer.model.sides import Loader, notes, plan, seen_by
+        from trainer.model.sides import Loader, find_base, notes, plan, seen_by
 
         # Mistakes in names must not cost the model that is loaded: it goes only then.
-        base = resolve(model, hub)
-        wanted = plan(base, [Path(each) for each in adapters], mode)
+        checkpoints = [Path(each).expanduser() for each in adapters]
+        base = find_base(model, hub, checkpoints, mode)
+        wanted = plan(base, checkpoints, mode)
         self._drop()
         loader = Loader(*how)
         sides = loader.load(wanted)
+        # A tuned model that needs no base is named itself.
+        shown = str(base) if base in checkpoints else model
         self._sides, self._loaded = sides, Loaded(
-            model, tuple(adapters) if mode != "base" else (), mode, tuple(side.name for side in sides),
-            loader.device.type, str(loader.dtype).removeprefix("torch."), min(side.context for side in sides),
+            shown, tuple(adapters) if mode != "base" else (), mode, tuple(side.name for side in sides),
+            _all(side.device or loader.device.type for side in sides),
+            _all(side.dtype or str(loader.dtype).removeprefix("torch.") for side in sides),
+            min(side.context for side in sides),
             tuple(notes(model, base, wanted.adapters)), seen_by(sides),
         )  # fmt: skip
         return self._loaded
@@ -207,7 +213,8 @@ class ChatEngine:
         for number, chunk in self._each(self._begin(requests)):
             if chunk.done:
                 found[number][chunk.side] = chunk
-        return found
+        # Base first, whichever of two models was done first.
+        return [dict(sorted(sides.items())) for sides in found]
 
     def cost(self, media: Media) -> int:
         """The tokens that a picture or video takes in a prompt of what is loaded.
@@ -324,6 +331,10 @@ class ChatEngine:
         from trainer.model.memory import give_back
 
         give_back()
+
+
+def _all(words: Iterable[str]) -> str:
+    return " / ".join(dict.fromkeys(words))
 
 
 def _explain(error: BaseException, code: str) -> UserError:

@@ -14,6 +14,7 @@ from trainer.chat.seeing import look, require_seen
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Message, message
 from trainer.errors import UserError
+from trainer.model import gguf_side, llama
 from trainer.model.generation import Draw, Progress, Row, generate
 from trainer.model.sides import Side
 
@@ -68,7 +69,7 @@ def _task(number: int, request: Request, side: Side, draw: Draw) -> Task:
     room = min(request.max_new_tokens, side.context // 2)
     for left_out in range(len(history) + 1):
         messages = _messages([*history[left_out:], Turn(request.question, "", request.media)])
-        prompt = _prompt(side, messages, _whole(request.system))
+        prompt = _prompt(side, messages, _whole(request.system or side.system))
         if len(prompt) + room <= side.context:
             break
     most = min(request.max_new_tokens, side.context - len(prompt))
@@ -158,6 +159,9 @@ def _answer(batch: Sequence[Task], stop: threading.Event, report: Callable[[int,
             pass_on(Progress(row, "", 0, 0.0, "stopped"))
         return
     rows = [task.row for task in batch]
+    if isinstance(side.model, llama.Model):
+        gguf_side.answer(side, rows, stop, pass_on)
+        return
     seen = look(side.renderer, side.model, rows)
     generate(
         side.model, side.tokenizer, rows, side.stop_ids, stop, pass_on, adapters_off=side.adapters_off, seen=seen

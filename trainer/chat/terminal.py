@@ -70,7 +70,9 @@ def _load(engine: ChatEngine, config: RunConfig, compare: bool) -> Loaded:
 def _introduce(loaded: Loaded) -> None:
     for note in loaded.notes:
         print(note.text, file=sys.stderr)
-    tuned = f" with {', '.join(loaded.checkpoints)}" if loaded.checkpoints else ""
+    tuned = (
+        f" with {', '.join(loaded.checkpoints)}" if loaded.checkpoints not in ((), (loaded.model,)) else ""
+    )
     print(f"{loaded.model}{tuned}: {loaded.dtype} on {loaded.device}", file=sys.stderr)
 
 

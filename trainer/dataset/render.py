@@ -189,12 +189,17 @@ class Renderer:
         Messages are ours, or mappings in OpenAI's form; `tools` are functions in that form. Raises UserError when the
         template refuses them or a picture cannot be read; the Unusable that says why is its cause.
         """
+        return self._encode([self.prompt_text(messages, system, tools)])[0].ids
+
+    def prompt_text(
+        self, messages: Sequence[Message | Mapping[str, Any]], system: str = "", tools: Sequence[Any] = ()
+    ) -> str:
+        """The text of which `prompt` gives the ids."""
         try:
-            text = self._writer.prompt(messages, system, tools)
+            return self._writer.prompt(messages, system, tools)
         except Unusable as refused:
             reason = refused.values.get("reason", refused.code)
             raise UserError("data_template_refuses", field="template", reason=reason) from refused
-        return self._encode([text])[0].ids
 
     def _render_batch(self, batch: Sequence[Conversation]) -> list[Rendered | Unusable]:
         texts = [self._try_write(each) for each in batch]

@@ -53,7 +53,7 @@ class Job:
 
     @property
     def task(self) -> Task:
-        """What it is for: "train", or "eval" for an evaluation."""
+        """What it is for: "train", "eval" for an evaluation, or "export"."""
         return self.config.task
 
     @property
@@ -74,9 +74,9 @@ class Job:
     def result(self) -> Path | None:
         """The folder that can be chatted with: the run's own when it is finished, else its newest checkpoint.
 
-        An evaluation leaves none.
+        An evaluation leaves none, and an export has a list of its own.
         """
-        if self.task == "eval":
+        if self.task != "train":
             return None
         return self.folder.path if self.state == "finished" else newest_checkpoint(self.folder)
 

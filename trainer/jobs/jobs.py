@@ -73,6 +73,7 @@ class Jobs:
             if token and token in self._tokens:
                 return self.get(self._tokens[token])
             require_usable(config, self.root)
+            self._require_own_places(config)
             config = with_trust(config, self._trust)
             with self._queue.changing() as waiting:
                 folder = self._open(config, waiting)
@@ -207,6 +208,20 @@ class Jobs:
         return {name: each for name, each in values.items() if any(value != each[0] for value in each)}
 
     # Behind it
+
+    def _require_own_places(self, config: RunConfig) -> None:
+        """Raises UserError when a page's export leaves this server's folder, or would run somebody's programs."""
+        export = config.export
+        wanted = export.export_dir.strip()
+        if wanted:
+            path = Path(wanted)
+            inner = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            try:
+                safe_path(self.root, str(inner))
+            except UserError:
+                raise UserError("export_dir_outside", field="export_dir", folder=wanted[:200]) from None
+        if export.llama_cpp_dir and not self._trust:
+            raise UserError("export_llama_cpp_page", field="llama_cpp_dir")
 
     def _open(self, config: RunConfig, waiting: Sequence[str]) -> RunFolder:
         name = config.train.output_dir.strip()

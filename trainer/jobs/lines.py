@@ -14,6 +14,7 @@ from trainer.events import (
     Started,
     Step,
     Stopped,
+    Written,
 )
 
 
@@ -30,6 +31,8 @@ def line(event: Event) -> str:
         case Started() if event.task == "eval":
             again = f", {event.resumed_from} of them done before" if event.resumed_from else ""
             return f"{event.rows} rows to answer on {event.device} in {event.precision}{again}"
+        case Started() if event.task == "export":
+            return f"{event.parameters:,} numbers to write in {event.precision}, merged on {event.device}"
         case Started():
             again = f", resumed from step {event.resumed_from}" if event.resumed_from else ""
             rows = (
@@ -45,6 +48,8 @@ def line(event: Event) -> str:
             return _step(event)
         case Predicted():
             return _predicted(event)
+        case Written():
+            return _written(event)
         case Evaluated():
             parts = ", ".join(f"{name} {loss:.4f}" for name, loss in event.parts.items())
             return f"step {event.step}  evaluation loss {event.loss:.4f}" + (f"  ({parts})" if parts else "")
@@ -65,6 +70,13 @@ def line(event: Event) -> str:
             return f"failed: {event.text}"
         case _:
             return type(event).__name__
+
+
+def _written(event: Written) -> str:
+    share = 100 * event.done_bytes // max(event.total_bytes, 1)
+    done, total = event.done_bytes / 1e6, event.total_bytes / 1e6
+    parts = [f"{event.format}  {done:,.1f} of {total:,.1f} MB ({share} %)", event.tensor]
+    return "  ".join([*parts, f"{clock(event.elapsed_s)} elapsed", f"{clock(event.eta_s)} left"])
 
 
 def _predicted(event: Predicted) -> str:

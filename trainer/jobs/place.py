@@ -19,7 +19,8 @@ from trainer.events import EventLog
 from trainer.jobs.owner import is_busy
 from trainer.paths import DATA, RunFolder, write_atomic
 
-PROPOSED = re.compile(r"(train|eval)_\d{4}(-\d\d){5}")
+RECEIPT = "receipt.json"
+PROPOSED = re.compile(r"(train|eval|export)_\d{4}(-\d\d){5}")
 # The deepest run below saves/: model, method, run, and one folder of the person's own.
 DEEPEST = 4
 
@@ -31,7 +32,7 @@ _MARKS = (
 _OURS = (
     *_MARKS, "config.yaml", "log.txt", "manifest.json", "owner.json", "stop", ".reserve", "*_results.json",
     "training_*.png", "running_log.txt",
-    "rows.jsonl", "side.jsonl", "report.json", "generated_predictions.jsonl", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
+    "rows.jsonl", "side.jsonl", "report.json", "receipt.json", "files", "generated_predictions.jsonl", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
     "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab.*",
     "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", "*processor_config.json",
     "optimizer.*", "scheduler.*", "rng_state*",
@@ -181,6 +182,9 @@ def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
         resume_from_checkpoint=resume,
         dataset_dir=locate_data(config.data.dataset_dir, base),
         adapter_name_or_path=tuple(locate(each, base) for each in config.model.adapter_name_or_path),
+        export_dir=str(base / Path(config.export.export_dir).expanduser())
+        if config.export.export_dir
+        else "",
     )
     # The notes stand in the log already, since the run was submitted.
     return replace(settled, notes=())

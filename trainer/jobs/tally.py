@@ -16,6 +16,7 @@ from trainer.events import (
     Started,
     Step,
     Stopped,
+    Written,
 )
 from trainer.paths import RunFolder
 
@@ -27,7 +28,7 @@ Point = tuple[int, float]
 class Facts:
     """A run in numbers. `seconds` is the time spent training, `eta_s` the time left; `curve` has at most 60 points.
 
-    Of an evaluation the steps are rows, the curve is that of the tuned side's main score, and `scores` has it by its name,
+    Of an export the steps are bytes. Of an evaluation the steps are rows, the curve is that of the tuned side's main score, and `scores` has it by its name,
     the base's as base_<name>.
     """
 
@@ -49,7 +50,9 @@ def thin(points: Sequence[Point], most: int) -> tuple[Point, ...]:
     return tuple(points[round(place * stride)] for place in range(most))
 
 
-def _place(event: Step | Predicted) -> int:
+def _place(event: Step | Predicted | Written) -> int:
+    if isinstance(event, Written):
+        return event.done_bytes
     return event.step if isinstance(event, Step) else event.done
 
 
@@ -65,7 +68,7 @@ class Tally:
         self._offset = 0
         self._points: list[Point] = []
         self._evaluations: list[Point] = []
-        self._last: Step | Predicted | None = None
+        self._last: Step | Predicted | Written | None = None
         self._evaluates = False
         self._means: dict[str, float] = {}
         self._total = 0
@@ -104,6 +107,8 @@ class Tally:
             self._last, self._total = event, event.total_steps
             if event.loss is not None:
                 self._points.append((event.step, event.loss))
+        elif isinstance(event, Written):
+            self._last, self._total = event, event.total_bytes
         elif isinstance(event, Predicted):
             self._predicted(event)
         elif isinstance(event, Evaluated):
@@ -128,7 +133,8 @@ class Tally:
         step = _place(last) if last else self._points[-1][0] if self._points else 0
         seconds = last.elapsed_s if last else 0.0
         if isinstance(ending, (Finished, Stopped)):
-            step, seconds = ending.step, ending.seconds
+            step = step if isinstance(last, Written) else ending.step
+            seconds = ending.seconds
         return Facts(
             step=step,
             total_steps=self._total,

@@ -38,11 +38,15 @@ logger = logging.getLogger("trainer.run")
 
 
 def run_stage(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = None) -> Finished | Stopped:
-    """The training stage that the config names, or an evaluation; their libraries are imported at the first call.
+    """The training stage that the config names, an evaluation or an export; their libraries are imported at the first call.
 
     `judge` comes from the start of this process and stands in no file; a config may only wish that it is asked.
     """
     launch.warm_up(*((launch.EVALUATION,) if config.task == "eval" else ()))
+    if config.task == "export":
+        from trainer.export.run import run_export
+
+        return run_export(config, emit, stop)
     if config.task == "eval":
         from trainer.evaluate.run import run_eval
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.jobs import launch
+from trainer.jobs.exports import Exports
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.results import Results
 from trainer.jobs.shelf import Limits, Shelf
@@ -45,6 +46,9 @@ class Workspace:
             self.root, run=run or partial(run_stage, judge=judge), trust_remote_code=trust_remote_code
         )
         self.results = Results(self.jobs, self.shelf)
+        self.exports = Exports(self.jobs)
+        # Hundreds of runs are looked through for it, while the page is served.
+        threading.Thread(target=self.exports.tidy, name="tidy-exports", daemon=True).start()
 
     @property
     def saves(self) -> Path:

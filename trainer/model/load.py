@@ -79,6 +79,11 @@ def choose_precision(compute_type: str) -> Precision:
 def load_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder. Raises UserError when it has none that can be read."""
     check_folder(path)
+    return read_tokenizer(path, trust)
+
+
+def read_tokenizer(path: Path, trust: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder that need not hold a model, such as an adapter's. Raises UserError likewise."""
     _require_vocabulary(path)
     try:
         return AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust, local_files_only=True)
@@ -135,6 +140,20 @@ def load_model(
         names = ", ".join(missing[:3])
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
     _mend_generation(model)
+    return model
+
+
+def outline(path: Path, trust: bool = False) -> PreTrainedModel:
+    """The model of a folder without its weights: its layers' names and shapes only, which takes no memory.
+
+    Raises UserError for a kind that transformers does not know.
+    """
+    check_folder(path)
+    config = _read_config(path, trust)
+    loader = _loader(config, path, trust)
+    options = {"trust_remote_code": True} if trust else {}
+    with torch.device("meta"):
+        model: PreTrainedModel = loader.from_config(config, **options)
     return model
 
 

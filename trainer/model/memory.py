@@ -14,6 +14,8 @@ import torch
 
 from trainer.errors import UserError
 from trainer.model.catalog import weight_files
+from trainer.model.exported import gguf_of
+from trainer.model.gguf_file import parts
 
 # Bytes per number in a safetensors header: https://github.com/huggingface/safetensors#format
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -25,9 +27,16 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def needed_bytes(folders: Sequence[Path], dtype: torch.dtype) -> int:
-    """Memory in bytes that the weights of all these model or adapter folders take in `dtype`, with some room."""
-    numbers = sum(_stored(file, dtype.itemsize) for folder in folders for file in weight_files(folder))
-    return int(numbers * _SPARE)
+    """Memory in bytes that the weights of all these folders or GGUF files take in `dtype`, with some room."""
+    return int(sum(_needed(folder, dtype.itemsize) for folder in folders) * _SPARE)
+
+
+def _needed(folder: Path, itemsize: int) -> int:
+    file = gguf_of(folder)
+    if file is None:
+        return sum(_stored(each, itemsize) for each in weight_files(folder))
+    # llama.cpp computes with the numbers as they are stored.
+    return sum(part.stat().st_size for part in parts(file) if part.is_file())
 
 
 def _stored(file: Path, itemsize: int) -> int:

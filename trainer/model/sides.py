@@ -17,8 +17,10 @@ from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
 from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
-from trainer.model.catalog import check_folder, find, is_whole
+from trainer.model.catalog import check_folder, find, is_whole, resolve
+from trainer.model.exported import MODELFILE, gguf_of, is_export, require_package, things_in
 from trainer.model.generation import no_leftovers
+from trainer.model.llama import require_usable
 from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
 from trainer.model.memory import require_room
 from trainer.model.seeing import kinds
@@ -33,7 +35,9 @@ UNTOUCHED = "__base__"
 class Side:
     """One voice. `adapter` names the adapter for its rows in a mixed batch, "" where the model answers as it stands.
 
-    `adapters_off` means that the model's adapters are switched off while this side answers.
+    `adapters_off` means that the model's adapters are switched off while this side answers. `system` is the system
+    prompt of a conversation that has none. `device` and `dtype` say where and in which format it computes, empty where
+    that is as the loader says.
     """
 
     name: str
@@ -44,11 +48,17 @@ class Side:
     context: int
     adapter: str = ""
     adapters_off: bool = False
+    system: str = ""
+    device: str = ""
+    dtype: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Folders of a load: the base, adapters on it, or a whole tuned model beside it or in its place."""
+    """Folders of a load: the base, adapters on it, or a whole tuned model beside it or in its place.
+
+    A GGUF file, or a folder with one, may stand for a whole model.
+    """
 
     base: Path
     mode: Mode
@@ -64,21 +74,56 @@ class Plan:
         return [self.base, self.whole] if self.mode == "compare" else [self.whole]
 
 
+def find_base(model: str, hub: str, checkpoints: Sequence[Path], mode: Mode) -> Path:
+    """The folder or GGUF file of the base; of a tuned model that needs none, its own. Raises UserError as `resolve`."""
+    if mode == "tuned" and len(checkpoints) == 1 and _stands_alone(checkpoints[0]):
+        return checkpoints[0]
+    path = Path(model.strip()).expanduser()
+    found = path.suffix.lower() == ".gguf" or path.name == MODELFILE
+    return path if found or (path.is_dir() and not find(model) and gguf_of(path)) else resolve(model, hub)
+
+
+def _stands_alone(path: Path) -> bool:
+    """Whether a whole model brings its tokenizer."""
+    if (path / "adapter_config.json").is_file():
+        return False
+    return gguf_of(path) is not None if not (path / "config.json").is_file() else _has_words(path)
+
+
+def _has_words(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+
+
 def plan(base: Path, checkpoints: Sequence[Path], mode: Mode) -> Plan:
     """Which folders are needed. Raises UserError for a checkpoint that is missing or none, or a mix of kinds."""
+    if not (base / "config.json").is_file() and mode != "tuned":
+        _require_gguf(base)
     if mode == "base":
         return Plan(base, mode)
     if not checkpoints:
         raise UserError("chat_no_checkpoint", field="adapter_name_or_path")
     wholes = [path for path in checkpoints if _is_whole_model(path)]
     if not wholes:
+        if not (base / "config.json").is_file():
+            raise UserError("chat_adapter_on_gguf", field="adapter_name_or_path", path=str(checkpoints[0]))
         return Plan(base, mode, tuple(checkpoints))
     if len(checkpoints) > 1:
         raise UserError("chat_mixed_checkpoints", field="adapter_name_or_path", path=str(wholes[0]))
     return Plan(base, mode, whole=wholes[0])
 
 
+def _require_gguf(path: Path) -> None:
+    """Raises UserError unless a file or folder has a GGUF file that llama.cpp loads."""
+    file = gguf_of(path)
+    if file is None:
+        raise UserError("gguf_file_none", field="adapter_name_or_path", path=str(path))
+    require_usable(file)
+
+
 def _is_whole_model(path: Path) -> bool:
+    if path.is_file():
+        _require_gguf(path)
+        return True
     if not path.is_dir():
         raise UserError("chat_checkpoint_missing", field="adapter_name_or_path", path=str(path))
     if (path / "adapter_config.json").is_file():
@@ -88,7 +133,15 @@ def _is_whole_model(path: Path) -> bool:
         return False
     if (path / "config.json").is_file():
         check_folder(path)
+        require_package(path)
         return True
+    if gguf_of(path) is not None:
+        _require_gguf(path)
+        return True
+    found = [each.path for each in things_in(path)]
+    if found:
+        names = ", ".join(str(each.relative_to(path)) for each in found)
+        raise UserError("chat_several_formats", field="adapter_name_or_path", path=str(path), names=names)
     steps = ", ".join(sorted(each.name for each in path.glob("checkpoint-*"))[:5]) or "—"
     raise UserError("chat_checkpoint_empty", field="adapter_name_or_path", path=str(path), steps=steps)
 
@@ -121,7 +174,7 @@ class Loader:
         if wanted.mode == "base":
             return (_as(sides[0], sides[0].model, "base"),)
         if wanted.adapters:
-            sides[-1] = _as(sides[-1], _attach(sides[-1].model, wanted.adapters), TUNED)
+            sides[-1] = _as(sides[-1], attach(sides[-1].model, wanted.adapters), TUNED)
         if wanted.mode == "tuned":
             return (sides[-1],)
         if len(sides) == 2:
@@ -132,16 +185,30 @@ class Loader:
         return _as(both, both.model, "base", adapters_off=True), both
 
     def _side(self, path: Path, base: Path) -> Side:
+        # What has left the house must be heard with the template that it took along.
+        template = "" if is_export(path) else self.template
+        file = gguf_of(path)
+        if file is not None:
+            from trainer.model.gguf_side import open_side
+
+            return open_side(path, file, template, self.data)
         # A checkpoint that was written without a tokenizer speaks with that of its base.
-        own = any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
-        place = path if own else base
+        place = path if _has_words(path) else base
         processor = load_processor(place if _has_processor(place) else base, self.trust)
         tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
-        renderer = Renderer(tokenizer, self.template, self.data, processor)
+        renderer = Renderer(tokenizer, template, self.data, processor)
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
-        return Side(TUNED, model, tokenizer, renderer, _stop_ids(model, tokenizer, renderer), _context(model))
+        stop_ids = _stop_ids(model, tokenizer, renderer)
+        return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
+
+
+def _few_bits(model: Any) -> str:
+    """By what a model of few bits was made, as its settings say; empty for every other."""
+    settings = getattr(model.config, "quantization_config", None)
+    method = getattr(settings, "quant_method", "") if settings else ""
+    return str(getattr(method, "value", method))
 
 
 def _has_processor(path: Path) -> bool:
@@ -152,7 +219,7 @@ def _as(side: Side, model: Any, name: str, adapter: str = "", adapters_off: bool
     return replace(side, name=name, model=model, adapter=adapter, adapters_off=adapters_off)
 
 
-def _attach(model: Any, adapters: Sequence[Path]) -> Any:
+def attach(model: Any, adapters: Sequence[Path]) -> Any:
     """The model with all adapters acting at once, under one name where PEFT can join them."""
     for path in adapters:
         check_adapter(model, path)

@@ -15,6 +15,7 @@ from transformers.trainer_callback import TrainerState
 
 from trainer import __version__
 from trainer.config import RunConfig
+from trainer.model.fingerprint import fingerprint
 from trainer.paths import RunFolder, write_atomic
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors")
@@ -94,6 +95,8 @@ def write_manifest(
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "base": str(model.resolve()),
+        # A name can stand for another model tomorrow; an export must find the very weights.
+        "base_fingerprint": fingerprint(model),
         "method": config.method.finetuning_type,
         "adapters": [str(Path(each).resolve()) for each in adapters],
         # Those that are part of the weights on which the new adapter was trained: without them it is not what it was.

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from trainer.jobs.workspace import Workspace
 from webui.data_desk import DataDesk
 from webui.data_drawer import drawer_html, skeleton
 from webui.data_state import Drawer, Press
-from webui.live import QUIET
+from webui.held import Held
+from webui.live import ALONE, QUIET
 from webui.tabs.top import Top
 from webui.theme import HERE
 
@@ -29,13 +29,6 @@ SCRIPT = (HERE / "data_drawer.js").read_text(encoding="utf-8")
 OPEN = "() => { window.tuneboardData.open(); }"
 # A file to be downloaded gets its name in Gradio's folder, whence it is served; what lies there is removed after this time.
 DOWNLOADS, KEPT_S = "tuneboard-downloads", 3600.0
-
-
-@dataclass
-class Held:
-    """What one page shows now. It is changed in place: an answer that comes late must not bring an old one back."""
-
-    drawer: Drawer = Drawer()
 
 
 class DataDrawer:
@@ -47,7 +40,7 @@ class DataDrawer:
         self._workspace = workspace
         self._desk = DataDesk(workspace.shelf)
         self._language = top.language
-        self._state = gr.State(Held())
+        self._state = gr.State(Held(Drawer()))
         self._html = gr.HTML(skeleton(), elem_id="data", apply_default_css=False, js_on_load=SCRIPT)
         self._dropped = gr.File(visible=False, file_count="multiple")
         self._handed = gr.File(visible=False)
@@ -58,7 +51,7 @@ class DataDrawer:
     def _listen(self, fields: dict[str, Any], tabs: gr.Tabs) -> None:
         html, given, drawn = self._html, [self._state, self._language], self._html
         menus = [fields["dataset"], fields["eval_dataset"]]
-        html.load(self._draw, given, drawn, **QUIET)
+        html.load(self._draw, given, drawn, **ALONE)
         self._language.change(self._draw, given, drawn, **QUIET)
         html.click(self._act, [*given, *menus], [drawn, *menus], trigger_mode="multiple", **QUIET)
         html.upload(
@@ -71,15 +64,18 @@ class DataDrawer:
             None, self._handed, None, js="(file) => { window.tuneboardData.save(file); }"
         )
 
-    def _draw(self, held: Held, lang: str) -> str:
-        held.drawer = self._desk.look(held.drawer)
-        return drawer_html(self._desk, held.drawer, lang)
+    def _draw(self, held: Held[Drawer], lang: str) -> str:
+        with held.turn:
+            held.value = self._desk.look(held.value)
+            return drawer_html(self._desk, held.value, lang)
 
     def _act(
-        self, event: gr.EventData, held: Held, lang: str, chosen: list[str], chosen_too: list[str]
+        self, event: gr.EventData, held: Held[Drawer], lang: str, chosen: list[str], chosen_too: list[str]
     ) -> list[Any]:
         press = Press(*(_text(event, name) for name in Press._fields))
-        held.drawer = self._desk.act(held.drawer, press)
+        with held.turn:
+            held.value = self._desk.act(held.value, press)
+            drawn = self._draw(held, lang)
         menus = [gr.skip(), gr.skip()]
         if press.act in ("delete_it", "save_name") and press.id not in self._names():
             # A menu must not go on naming what is not there any more.
@@ -88,7 +84,7 @@ class DataDrawer:
             menus = [
                 self._menu(_renamed(each, press.id, new)) if press.id in each else gr.skip() for each in both
             ]
-        return [self._draw(held, lang), *menus]
+        return [drawn, *menus]
 
     def _menu(self, chosen: Sequence[str]) -> Any:
         return gr.update(choices=self._names(), value=list(chosen))
@@ -99,15 +95,17 @@ class DataDrawer:
         except UserError:
             return []
 
-    def _receive(self, paths: list[str] | None, held: Held, lang: str) -> str:
+    def _receive(self, paths: list[str] | None, held: Held[Drawer], lang: str) -> str:
         sweep()
         dropped = [Path(path) for path in paths or ()]
-        held.drawer = self._desk.receive(held.drawer, dropped)
+        with held.turn:
+            held.value = self._desk.receive(held.value, dropped)
+            drawn = self._draw(held, lang)
         for path in dropped:
             # The shelf has its own copy; what Gradio has kept would stay for ever.
             with suppress(OSError):
                 path.unlink()
-        return self._draw(held, lang)
+        return drawn
 
     def _use(self, event: gr.EventData, folder: str) -> list[Any]:
         """Chooses a dataset in the Train tab, and the data folder that it lies in."""
@@ -119,10 +117,12 @@ class DataDrawer:
         menu = gr.update(choices=names, value=[name])
         return [menu, gr.skip() if same else "data", gr.Tabs(selected="train")]
 
-    def _download(self, event: gr.EventData, held: Held, lang: str) -> list[Any]:
+    def _download(self, event: gr.EventData, held: Held[Drawer], lang: str) -> list[Any]:
         sweep()
-        held.drawer, path = self._desk.hand_out(held.drawer, _text(event, "name"), _text(event, "what"))
-        return [self._draw(held, lang), None if path is None else served(path)]
+        with held.turn:
+            held.value, path = self._desk.hand_out(held.value, _text(event, "name"), _text(event, "what"))
+            drawn = self._draw(held, lang)
+        return [drawn, None if path is None else served(path)]
 
 
 def served(path: Path) -> str:

@@ -10,14 +10,15 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
 from trainer.options import options
-from webui import controls, evaluate_said
+from webui import controls, evaluate_said, marks
 from webui.evaluate_browse import act, show
 from webui.evaluate_desk import ADVANCED, JUDGE, NAMED, ROWS, EvaluateDesk, Wanted
-from webui.evaluate_follow import Drawn, Held, catch_up, follow
+from webui.evaluate_follow import Drawn, Following, catch_up, follow
 from webui.evaluate_judge import Judge
 from webui.evaluate_overlay import overlay_html
 from webui.evaluate_report import report_text
 from webui.evaluate_rows import rows_html
+from webui.held import Held
 from webui.i18n import say, tagged
 from webui.live import QUIET, RunPanel, chosen_run
 from webui.partner import TOP, Top
@@ -29,6 +30,9 @@ from webui.watch import View
 SCRIPT = (HERE / "evaluate_rows.js").read_text(encoding="utf-8")
 COUNTED = (HERE / "evaluate_counted.js").read_text(encoding="utf-8")
 EXPORTS = ("csv", "jsonl", "html")
+FOLD = "say-evaluate-advanced"
+# `trigger` sends the click to the server; page.js calls this.
+RESETTER = f"window.tuneboard.resets['{FOLD}'] = (name) => trigger('click', {{ name }});"
 
 
 class EvaluateTab:
@@ -39,7 +43,7 @@ class EvaluateTab:
         self._desk = EvaluateDesk(workspace)
         self._language = top.language
         self._top = top.inputs()
-        self.held = gr.State(Held())
+        self.held = gr.State(Held(Following()))
         self._found = gr.State(())
         with gr.Row(elem_id="evaluate"):
             with gr.Column(elem_id="evaluate-decide", scale=5, min_width=320):
@@ -82,10 +86,11 @@ class EvaluateTab:
                 judge = controls.make(options()[JUDGE], visible=self._workspace.has_judge)
         with (
             gr.Column(elem_classes="folds"),
-            gr.Accordion(say("evaluate.advanced"), open=False, elem_id="say-evaluate-advanced"),
+            gr.Accordion(say("evaluate.advanced"), open=False, elem_id=FOLD),
             gr.Row(elem_classes="fields"),
         ):
             self.advanced = [judge if name == JUDGE else _control(name) for name in ADVANCED]
+        self._marks = gr.HTML(elem_id="evaluate-marks", js_on_load=RESETTER)
         with gr.Column(elem_id="evaluate-actions"):
             with gr.Row(elem_classes="line"):
                 self.start = gr.Button(
@@ -149,9 +154,10 @@ class EvaluateTab:
 
     def _listen(self) -> None:
         lang, panel = self._language, self.panel
-        assessed = [self._sentence, self._note]
+        assessed = [self._sentence, self._note, self._marks]
         changed = [each.change for each in (*self._wanted, lang)]
         gr.on(changed, self._assess, [lang, *self._wanted], assessed, trigger_mode="always_last", **QUIET)
+        self._marks.click(self._reset, None, self.advanced, **QUIET)
         self.whom.input(
             self._suit, [self.whom], [self.ask, self.datasets], trigger_mode="always_last", **QUIET
         )
@@ -218,9 +224,14 @@ class EvaluateTab:
         wanted = _wanted(given)
         forecast = self._desk.forecast(wanted)
         note = evaluate_said.note(self._desk.held_by(wanted.chosen), forecast, wanted.rows, lang)
-        return [evaluate_said.outlook(forecast, lang), note]
+        marked = marks.fold_marks(FOLD, wanted.advanced, PROPOSED, lang)
+        return [evaluate_said.outlook(forecast, lang), note, marked]
 
-    def _start(self, token: str, view: View, lang: str, *given: Any) -> list[Any]:
+    def _reset(self, event: gr.EventData) -> list[Any]:
+        name = event._data.get("name") if isinstance(event._data, dict) else ""
+        return [PROPOSED[each] if each == name else gr.skip() for each in ADVANCED]
+
+    def _start(self, token: str, view: Held[View], lang: str, *given: Any) -> list[Any]:
         outcome = self._desk.start(_wanted(given), token)
         told = [outcome.problems, evaluate_said.problems(outcome.problems, lang)]
         if not outcome.jobs:
@@ -238,38 +249,37 @@ class EvaluateTab:
 
     # The rows
 
-    def _follow(self, held: Held, view: View, lang: str, words: str) -> list[Any]:
-        other = held.browse.run != view.run
-        followed = follow(self._workspace.results, held, view, lang)
+    def _follow(self, held: Held[Following], view: Held[View], lang: str, words: str) -> list[Any]:
+        other = held.value.browse.run != view.value.run
+        followed = follow(self._workspace.results, held, view.value, lang)
         return [*_skipping(followed), "" if other and words else gr.skip()]
 
-    def _catch_up(self, held: Held) -> Iterator[list[Any]]:
+    def _catch_up(self, held: Held[Following]) -> Iterator[list[Any]]:
         # A generator that yields nothing would empty what it could have filled.
         yield [gr.skip(), gr.skip()]
         for followed in catch_up(self._workspace.results, held):
             yield _skipping(followed)
 
-    def _press(self, event: gr.EventData, held: Held, view: View, lang: str) -> str:
-        data = event._data if isinstance(event._data, dict) else {}
-        held.browse = act(self._workspace.results, held.browse, data)
-        return self._drawn(held, lang)
+    def _press(self, event: gr.EventData, held: Held[Following], view: Held[View], lang: str) -> str:
+        return self._asked(held, event._data if isinstance(event._data, dict) else {}, lang)
 
-    def _search(self, held: Held, view: View, lang: str, words: str) -> Any:
-        if words == held.browse.wish.search:
+    def _search(self, held: Held[Following], view: Held[View], lang: str, words: str) -> Any:
+        if words == held.value.browse.wish.search:
             return gr.skip()
-        held.browse = act(self._workspace.results, held.browse, {"act": "search", "id": words})
-        return self._drawn(held, lang)
+        return self._asked(held, {"act": "search", "id": words}, lang)
 
-    def _drawn(self, held: Held, lang: str) -> str:
-        return rows_html(held.browse, show(self._workspace.results, held.browse), lang)
+    def _asked(self, held: Held[Following], data: dict[str, Any], lang: str) -> str:
+        with held.turn:
+            held.value.browse = act(self._workspace.results, held.value.browse, data)
+            return rows_html(held.value.browse, show(self._workspace.results, held.value.browse), lang)
 
     def _exporter(self, what: Any) -> Callable[..., list[Any]]:
-        def export(held: Held, view: View, lang: str) -> list[Any]:
+        def export(held: Held[Following], view: Held[View], lang: str) -> list[Any]:
             sweep()
             try:
-                job = self._workspace.jobs.get(view.run)
+                job = self._workspace.jobs.get(view.value.run)
                 text = report_text(self._workspace, job, lang) if what == "html" else None
-                path = self._workspace.results.export(job.id, what, held.browse.wish, text)
+                path = self._workspace.results.export(job.id, what, held.value.browse.wish, text)
             except UserError as error:
                 return [None, evaluate_said.problems((error,), lang)]
             return [served(path), ""]
@@ -278,19 +288,20 @@ class EvaluateTab:
 
     # Several runs
 
-    def _evaluations(self, view: View, lang: str) -> Any:
-        return gr.update(choices=self._desk.evaluations(lang, without=view.run))
+    def _evaluations(self, view: Held[View], lang: str) -> Any:
+        return gr.update(choices=self._desk.evaluations(lang, without=view.value.run))
 
-    def _lay(self, held: Held, view: View, lang: str, others: list[str]) -> Any:
-        over = view.cursor.story.final is not None
-        key = (view.run, tuple(others or ()), lang, over)
-        if key == held.laid:
-            return gr.skip()
-        held.laid = key
-        if not others or not view.run:
+    def _lay(self, held: Held[Following], view: Held[View], lang: str, others: list[str]) -> Any:
+        now = view.value
+        key = (now.run, tuple(others or ()), lang, now.cursor.story.final is not None)
+        with held.turn:
+            if key == held.value.laid:
+                return gr.skip()
+            held.value.laid = key
+        if not others or not now.run:
             return ""
         try:
-            runs = list(dict.fromkeys([view.run, *others]))
+            runs = list(dict.fromkeys([now.run, *others]))
             return overlay_html(self._workspace.results.overlay(runs), lang)
         except UserError as error:
             return evaluate_said.problems((error,), lang)
@@ -300,12 +311,21 @@ def _skipping(drawn: Drawn) -> list[Any]:
     return [gr.skip() if html is None else html for html in drawn]
 
 
+def _proposed(name: str) -> Any:
+    info = options()[name]
+    value = info.form_default if info.panel == "predict" else info.default
+    return "" if value is None else value
+
+
+# What the settings below the fold begin with, and return to.
+PROPOSED: dict[str, Any] = {name: _proposed(name) for name in ADVANCED}
+
+
 def _control(name: str) -> Any:
     """The control of a setting that stands in another tab, too, so that it needs an id of its own."""
     info = options()[name]
     own = {"elem_id": f"say-options-{name}"} if info.panel != "predict" else {}
-    value = info.form_default if info.panel == "predict" else info.default
-    return controls.make(info, "" if value is None else value, **own)
+    return controls.make(info, PROPOSED[name], **own)
 
 
 def _wanted(given: tuple[Any, ...]) -> Wanted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -11,7 +10,8 @@ import gradio as gr
 from trainer.errors import UserError
 from trainer.jobs.jobs import Jobs
 from webui.drawer import Drawer, act, drawer_html
-from webui.live import QUIET, TABS, RunPanel, act_of, chosen_run
+from webui.held import Held
+from webui.live import ALONE, QUIET, TABS, RunPanel, act_of, chosen_run
 from webui.tabs.top import Top
 from webui.watch import View
 from webui.watch import act as panel_act
@@ -52,6 +52,7 @@ element.addEventListener('click', (event) => {
   if (act === 'open' || act === 'resume') { close(); return trigger('submit', { act, id }); }
   if (act === 'chat') { close(); return trigger('select', { act, id }); }
   if (act === 'evaluate') { close(); return trigger('apply', { act, id }); }
+  if (act === 'export') { close(); return trigger('release', { act, id }); }
   trigger('click', { act, id });
 });
 element.addEventListener('submit', (event) => {
@@ -72,26 +73,20 @@ setInterval(() => {
 """
 
 
-@dataclass
-class Held:
-    """What one page has done in the list. It is changed in place: an answer that comes late must not bring an old one back."""
-
-    drawer: Drawer = Drawer()
-
-
 class RunsDrawer:
-    """Built once, outside the tabs. `chat` and `evaluate` are the events of its buttons that lead on with a run."""
+    """Built once, outside the tabs. `chat`, `evaluate` and `export` are the events of its buttons that lead on with a run."""
 
     def __init__(self, jobs: Jobs, top: Top) -> None:
         self._jobs = jobs
         self._language = top.language
-        self._state = gr.State(Held())
+        self._state = gr.State(Held(Drawer()))
         self._html = gr.HTML(elem_id="runs", apply_default_css=False, js_on_load=SCRIPT)
         self.chat: Callable[..., Any] = self._html.select
         self.evaluate: Callable[..., Any] = self._html.apply
+        self.export: Callable[..., Any] = self._html.release
         given, drawn = [self._state, self._language], self._html
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
-        self._html.load(self._draw, given, drawn, **QUIET)
+        self._html.load(self._draw, given, drawn, **ALONE)
         self._html.click(self._act, given, drawn, **QUIET)
         self._language.change(self._draw, given, drawn, **QUIET)
 
@@ -100,30 +95,36 @@ class RunsDrawer:
         outputs = [tabs, *(part for panel in panels.values() for part in panel.outputs)]
         views = [panel.view for panel in panels.values()]
 
-        def show(event: gr.EventData, lang: str, *given: View) -> list[Any]:
+        def show(event: gr.EventData, lang: str, *given: Held[View]) -> list[Any]:
             what, _ = act_of(event)
             run = chosen_run(self._jobs, event)
             kind = self._jobs.get(run).task if run else "train"
+            pressed = "show" if what == "open" else what
+
+            def change(view: View) -> View:
+                return panel_act(self._jobs, view, pressed, run)
+
             values: list[Any] = [gr.Tabs(selected=TABS[kind])]
             for (name, panel), view in zip(panels.items(), given, strict=True):
                 if name == kind:
-                    after = panel_act(self._jobs, view, "show" if what == "open" else what, run)
-                    values += panel.values(view, after, lang)
+                    values += panel.changed(view, lang, change)
                 else:
                     values += [gr.skip() for _ in panel.outputs]
             return values
 
         self._html.submit(show, [self._language, *views], outputs, **QUIET)
 
-    def _draw(self, held: Held, lang: str) -> str:
-        return drawer_html(self._jobs, held.drawer, lang)
+    def _draw(self, held: Held[Drawer], lang: str) -> str:
+        with held.turn:
+            return drawer_html(self._jobs, held.value, lang)
 
-    def _act(self, event: gr.EventData, held: Held, lang: str) -> str:
+    def _act(self, event: gr.EventData, held: Held[Drawer], lang: str) -> str:
         what, run = act_of(event)
         name = event._data.get("name", "") if isinstance(event._data, dict) else ""
-        held.drawer = act(self._jobs, held.drawer, what, run, str(name))
-        try:
-            return self._draw(held, lang)
-        except UserError:
-            held.drawer = Drawer(acts=held.drawer.acts + 1)
-            return self._draw(held, lang)
+        with held.turn:
+            held.value = act(self._jobs, held.value, what, run, str(name))
+            try:
+                return self._draw(held, lang)
+            except UserError:
+                held.value = Drawer(acts=held.value.acts + 1)
+                return self._draw(held, lang)

@@ -13,9 +13,11 @@ from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, counts, form, marks, preview
 from webui.desk import Desk
+from webui.held import Held
 from webui.i18n import say, tagged
-from webui.live import RunPanel
+from webui.live import QUIET, RunPanel
 from webui.tabs.top import Top, model_choices
+from webui.watch import View
 
 # What an open preview shows changes with these.
 SEEN = (
@@ -23,8 +25,6 @@ SEEN = (
     "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path", "default_system", "enable_thinking",
     "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing",
 )  # fmt: skip
-# Events that nobody pressed a button for show no progress: Gradio would walk the whole page for it at each of them.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
 # by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
 FOLLOWING: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
@@ -213,7 +213,7 @@ class _Wiring:
         panel = self.panel
         buttons["start"].click(
             self._start, [parts.token, parts.insist, panel.view, *self.common], [*told, self.by_name["output_dir"], parts.said, *panel.outputs],
-            js="(...given) => window.tuneboard.press(given)", concurrency_limit=None, **QUIET,
+            js="(...given) => window.tuneboard.press(given)", **QUIET,
         ).then(None, js=_free("start"))  # fmt: skip
         shown = [*told, *self.shown]
         for press in (buttons["preview"].click(self._preview, self.common, shown, **QUIET),
@@ -268,7 +268,14 @@ class _Wiring:
         return marks.problems(found, lang)
 
     def _start(
-        self, token: str, insist: str, view: Any, lang: str, preset: str, proposals: form.Values, *given: Any
+        self,
+        token: str,
+        insist: str,
+        view: Held[View],
+        lang: str,
+        preset: str,
+        proposals: form.Values,
+        *given: Any,
     ) -> list[Any]:
         values = form.named(given)
         job, problems, held = self.desk.start(values, token, insist == "yes")

@@ -1,0 +1,65 @@
+"""Weights in few bits: made and loaded again where the libraries are installed and can, refused where not."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from tests.export.tiny import Told, read_json, source_of, write_adapter, write_base
+from trainer.errors import UserError
+from trainer.export import quantized, receipt
+
+KINDS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
+
+
+def refusal(kind: str) -> str:
+    """The code of the sentence with which this machine refuses a kind; empty when it can make it."""
+    if importlib.util.find_spec(quantized.package_of(kind)) is None:
+        return "export_needs_package"
+    return "export_int4_gpu" if kind == "torchao_int4" and not torch.cuda.is_available() else ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_this_machine_can_it_makes_and_the_rest_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(receipt, "make", lambda *given: {"ready": True, "formats": []})
+    base = write_base(tmp_path / "base", dtype=torch.bfloat16)
+    adapter = write_adapter(tmp_path / "adapter", base)
+    told = Told(tmp_path / "run")
+    wanted: dict[str, Any] = {"export_format": "quantized", "quantized_type": kind}
+    if code := refusal(kind):
+        with pytest.raises(UserError) as caught:
+            told.export(base, adapter, **wanted)
+        assert caught.value.problems[0].code == code  # type: ignore[attr-defined]
+        assert not (told.folder / "files").exists()
+        return
+    told.export(base, adapter, **wanted)
+    folder = told.folder / "files"
+    assert "quantization_config" in read_json(folder / "config.json")
+    (end,) = source_of(base).stop_ids
+    assert read_json(folder / "generation_config.json")["eos_token_id"] == end
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        names = " ".join(file.keys())
+    assert "q_proj" in names and not (folder / ".merged").exists()
+    estimated = quantized.size(source_of(base, adapter), kind)
+    # Headers and the marks of a tiny model weigh more than its numbers.
+    assert 0.3 < (folder / "model.safetensors").stat().st_size / estimated < 3
+
+
+def test_the_eye_is_not_made_coarse(tmp_path: Path) -> None:
+    from trainer.paths import MODELS
+
+    base = tmp_path / "seeing"
+    shutil.copytree(MODELS / "sprout-vl", base)
+    source = source_of(base)
+    for kind in KINDS:
+        with pytest.raises(UserError) as caught:
+            quantized.check(source, kind)
+        assert caught.value.code in (refusal(kind), "export_quantized_vision")
