@@ -266,6 +266,8 @@ def test_other_vocabularies_read_and_write_as_the_model_s_own(kind: str, manner:
         said = [message("user", text), message("assistant", "Yes."), message("user", text)]
         ids = known.prompt(said, "Be brief.")
         assert side.renderer.prompt(said, "Be brief.") == ids, text
+        if "<|" in text:
+            continue
         plain = tokenizer(text, add_special_tokens=False).input_ids
         decoded = tokenizer.decode(plain, skip_special_tokens=True)
         # Tokenizers that put a space before a text take it away again; this small one forgets to.
