@@ -90,9 +90,7 @@ def test_settings_come_back_from_the_text_of_flags(config: RunConfig) -> None:
     if contradictions(config, set()):
         return
     flat = {
-        name: ("\n" if name in SENTENCES else ",").join(value)
-        if isinstance(value, list)
-        else str(value)
+        name: ("\n" if name in SENTENCES else ",").join(value) if isinstance(value, list) else str(value)
         for name, value in config.to_flat().items()
     }
     assert RunConfig.from_flat(flat) == config

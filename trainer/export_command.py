@@ -43,7 +43,9 @@ def _with_base(config: RunConfig) -> RunConfig:
         return config
     from trainer.export.subject import inherit
 
-    known = inherit(config.with_values(adapter_name_or_path=tuple(locate(each, Path.cwd()) for each in adapters)))
+    known = inherit(
+        config.with_values(adapter_name_or_path=tuple(locate(each, Path.cwd()) for each in adapters))
+    )
     return config.with_values(
         model_name_or_path=known.model.model_name_or_path, finetuning_type=known.method.finetuning_type
     )

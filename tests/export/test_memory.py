@@ -60,7 +60,12 @@ def write_adapter(folder: Path, base: Path) -> Path:
     """LoRA on every linear layer, written by hand: the base need not be in memory for it."""
     from safetensors.torch import save_file
 
-    sizes = {"q_proj": (1024, 1024), "v_proj": (1024, 256), "up_proj": (1024, 4096), "down_proj": (4096, 1024)}
+    sizes = {
+        "q_proj": (1024, 1024),
+        "v_proj": (1024, 256),
+        "up_proj": (1024, 4096),
+        "down_proj": (4096, 1024),
+    }
     weights = {}
     for layer in range(29):
         for name, (inner, outer) in sizes.items():
