@@ -28,7 +28,7 @@ from trainer.errors import UserError, UserErrors, problems_of, sentences, tell
 from trainer.events import KINDS, Event, EventLog, Finished, Note, Started, Step, current, decode, encode
 from trainer.options import OptionInfo, options
 from trainer.paths import RunFolder, safe_path, write_atomic
-from trainer.values import is_optional, plain_kind
+from trainer.values import SENTENCES, is_optional, plain_kind
 
 # A slow, noisy machine must not fail a property, and examples are the same every time.
 steady = settings(deadline=None, derandomize=True, max_examples=40, suppress_health_check=list(HealthCheck))
@@ -90,9 +90,7 @@ def test_settings_come_back_from_the_text_of_flags(config: RunConfig) -> None:
     if contradictions(config, set()):
         return
     flat = {
-        name: ("\n" if name == "learn_prompts" else ",").join(value)
-        if isinstance(value, list)
-        else str(value)
+        name: ("\n" if name in SENTENCES else ",").join(value) if isinstance(value, list) else str(value)
         for name, value in config.to_flat().items()
     }
     assert RunConfig.from_flat(flat) == config

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 EVALUATES = ("do_predict", "do_eval")
 # Any of these, without a word of data or training, makes a file one of export.
 EXPORTS = ("export_dir", "export_format", "export_hub_model_id")
-TRAINS = ("do_train", *EVALUATES, "do_export", "dataset", "eval_dataset", "tokenized_path")
+TRAINS = ("do_train", *EVALUATES, "dataset", "eval_dataset", "tokenized_path")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 
@@ -154,11 +154,9 @@ def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     only when it says so. A file that says where to export, and nothing of training, is one of export.
     """
     found = dict(mapping)
-    exports = any(found.get(name) for name in EXPORTS) and not any(found.get(name) for name in TRAINS)
-    if "do_export" not in found and exports:
+    exports = any(found.get(name) for name in EXPORTS)
+    if exports and "do_export" not in found and not any(found.get(name) for name in TRAINS):
         found["do_export"] = True
-    if is_true(found.get("do_export")):
-        found["do_train"] = False
     if is_true(found.get("neat_packing")):
         found["packing"] = True
     if "do_train" not in found and any(is_true(found.get(name)) for name in EVALUATES):

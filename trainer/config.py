@@ -80,19 +80,16 @@ class RunConfig:
     def to_flat(self) -> dict[str, Any]:
         """Only what differs from the defaults, in the order of the options; plain values that YAML can hold."""
         flat: dict[str, Any] = {}
+        exports = any(getattr(self.export, name) != options()[name].default for name in compat.EXPORTS)
         for name, info in options().items():
             value = getattr(getattr(self, info.section), name)
-            if value != info.default or self._says(name):
+            # A file that asks for an evaluation says whether it trains, too: its writer may have meant either.
+            says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
+            # So does one that says where to export.
+            says = says or (name == "do_export" and exports)
+            if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
-
-    def _says(self, name: str) -> bool:
-        """Whether an option is written down even at its default, because other ones would be read as its opposite."""
-        if name == "do_train":
-            return self.evaluate.do_predict or self.evaluate.do_eval
-        return name == "do_export" and any(
-            getattr(self.export, each) != options()[each].default for each in compat.EXPORTS
-        )
 
     def after_training(self) -> RunConfig:
         """The evaluation of what this training leaves in its folder."""

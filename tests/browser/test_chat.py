@@ -132,3 +132,18 @@ def test_one_page_does_not_stop_the_other(open_page: Open) -> None:
     assert other.locator(BUSY).count() == 1
     other.click("#chat-columns [data-act='stop']")
     other.wait_for_selector(IDLE)
+
+
+def test_a_path_can_be_typed_and_a_wrong_one_is_told(open_page: Open) -> None:
+    page = open_page("ru", width=390)
+    open_chat(page)
+    assert page.locator("#say-chat-path").count() == 0
+    page.click("#say-chat-run input")
+    page.click("ul[role='listbox'] li >> nth=-1")
+    box = "#say-chat-path input, #say-chat-path textarea"
+    page.fill(box, "/no/such/model.gguf")
+    page.press(box, "Enter")
+    page.wait_for_selector(".tb-chat-status [role='alert']")
+    said = say("errors.chat_path_missing.text", "ru", path="/no/such/model.gguf")
+    assert said in page.inner_text(".tb-chat-status [role='alert']")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

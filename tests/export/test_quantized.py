@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tests.export.tiny import Told, read_json, source_of, write_adapter, write_base
+from tests.export.tiny import Told, read_json, source_of
 from trainer.errors import UserError
 from trainer.export import quantized, receipt
+from trainer.paths import MODELS
 
 KINDS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
@@ -30,32 +31,29 @@ def test_what_this_machine_can_it_makes_and_the_rest_it_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(receipt, "make", lambda *given: {"ready": True, "formats": []})
-    base = write_base(tmp_path / "base", dtype=torch.bfloat16)
-    adapter = write_adapter(tmp_path / "adapter", base)
+    # A matrix of a tiny model is smaller than the pieces into which the libraries divide it.
+    base = MODELS / "sprout"
     told = Told(tmp_path / "run")
     wanted: dict[str, Any] = {"export_format": "quantized", "quantized_type": kind}
     if code := refusal(kind):
         with pytest.raises(UserError) as caught:
-            told.export(base, adapter, **wanted)
+            told.export(base, **wanted)
         assert caught.value.problems[0].code == code  # type: ignore[attr-defined]
         assert not (told.folder / "files").exists()
         return
-    told.export(base, adapter, **wanted)
+    told.export(base, **wanted)
     folder = told.folder / "files"
     assert "quantization_config" in read_json(folder / "config.json")
-    (end,) = source_of(base).stop_ids
-    assert read_json(folder / "generation_config.json")["eos_token_id"] == end
+    ends = read_json(folder / "generation_config.json")["eos_token_id"]
+    assert tuple(ends) == source_of(base).stop_ids
     with safe_open(folder / "model.safetensors", "pt") as file:
         names = " ".join(file.keys())
     assert "q_proj" in names and not (folder / ".merged").exists()
-    estimated = quantized.size(source_of(base, adapter), kind)
-    # Headers and the marks of a tiny model weigh more than its numbers.
-    assert 0.3 < (folder / "model.safetensors").stat().st_size / estimated < 3
+    estimated = quantized.size(source_of(base), kind)
+    assert 0.9 < (folder / "model.safetensors").stat().st_size / estimated < 1.1
 
 
 def test_the_eye_is_not_made_coarse(tmp_path: Path) -> None:
-    from trainer.paths import MODELS
-
     base = tmp_path / "seeing"
     shutil.copytree(MODELS / "sprout-vl", base)
     source = source_of(base)

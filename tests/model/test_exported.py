@@ -112,6 +112,7 @@ def test_the_base_is_what_the_receipt_or_the_adapter_says(tmp_path: Path) -> Non
     touch(tmp_path / "export/receipt.json", text=json.dumps({"base": str(base)}))
     assert base_of(tmp_path / "export/gguf/m.gguf") == base_of(tmp_path / "export/gguf") == str(base)
     assert is_export(tmp_path / "export/gguf")
+    assert is_export(tmp_path / "export/gguf/m.gguf")
     assert base_of(tmp_path / "foreign/m.gguf") == ""
     assert not is_export(tmp_path / "foreign")
     for recorded, expected in (

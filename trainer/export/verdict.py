@@ -13,15 +13,15 @@ from trainer.export.agreement import Heard, Reference
 from trainer.export.replay import Replay
 
 # Token agreement that few bits usually keep, by how many they are; below it a person is warned.
-_USUAL = {8: 0.9, 6: 0.85, 5: 0.8, 4: 0.7, 3: 0.5, 2: 0.3}
+_USUAL = {16: 0.9, 8: 0.9, 6: 0.85, 5: 0.8, 4: 0.7, 3: 0.5, 2: 0.3}
 # Below this share of it, or with answers that became so much less likely (nats per token), something is broken.
 _BROKEN_SHARE, _BROKEN_LOSS = 0.5, 1.5
-EXACT_TYPES = ("", "f32", "f16", "bf16")
+EXACT_TYPES = ("", "f32", "f16")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`state` is same, close (few bits), differs or not_replayed; `facts` are the replay's figures for the receipt."""
+    """`state` is same, close (few bits, not every token), differs or not_replayed; `facts` are the replay's figures for the receipt."""
 
     state: str
     facts: dict[str, Any]
@@ -47,14 +47,17 @@ def judge(kind: str, replay: Replay, references: Sequence[Reference]) -> Verdict
             "kind": kind, "percent": round(100 * agreement), "usual": round(100 * threshold)
         }  # fmt: skip
         notes.append(Note(code="receipt_low_agreement", values=values, level="warning"))
-    state = "differs" if problem else "same" if threshold is None else "close"
+    state = "differs" if problem else "same" if threshold is None or agreement == 1 else "close"
     return Verdict(state, _facts(state, replay, references, threshold, problem), tuple(notes))
 
 
 def _bits(kind: str) -> int | None:
-    """How many bits a quantised type has; None for the formats that keep a model as it is."""
-    if kind in EXACT_TYPES:
-        return None
+    """How many bits a quantised type has; None for the formats that keep a model as it is.
+
+    bf16 is no such format in llama.cpp, which rounds all that is computed to its eight bits.
+    """
+    if kind in EXACT_TYPES or kind == "bf16":
+        return 16 if kind == "bf16" else None
     found = next((int(sign) for sign in kind if sign.isdigit()), 4)
     return min(_USUAL, key=lambda bits: abs(bits - found))
 

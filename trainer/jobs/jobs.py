@@ -73,7 +73,7 @@ class Jobs:
             if token and token in self._tokens:
                 return self.get(self._tokens[token])
             require_usable(config, self.root)
-            self._require_own_places(config)
+            self.require_own_places(config)
             config = with_trust(config, self._trust)
             with self._queue.changing() as waiting:
                 folder = self._open(config, waiting)
@@ -209,7 +209,7 @@ class Jobs:
 
     # Behind it
 
-    def _require_own_places(self, config: RunConfig) -> None:
+    def require_own_places(self, config: RunConfig) -> None:
         """Raises UserError when a page's export leaves this server's folder, or would run somebody's programs."""
         export = config.export
         wanted = export.export_dir.strip()

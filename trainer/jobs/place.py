@@ -146,7 +146,9 @@ def write_settings(folder: RunFolder, config: RunConfig) -> None:
     Where the run lies is said by where the file lies: the file itself names no output folder.
     """
     resume = "" if _resumes_in(folder.path, config) else config.train.resume_from_checkpoint
-    kept = config.with_values(output_dir="", overwrite_output_dir=False, resume_from_checkpoint=resume)
+    kept = config.with_values(
+        output_dir="", overwrite_output_dir=_replaces(config), resume_from_checkpoint=resume
+    )
     try:
         write_atomic(folder.config, write_yaml(kept))
         log = EventLog(folder.events)
@@ -154,6 +156,11 @@ def write_settings(folder: RunFolder, config: RunConfig) -> None:
             log.append(note)
     except OSError as error:
         raise not_writable(folder.path, error) from error
+
+
+def _replaces(config: RunConfig) -> bool:
+    """Whether an export may replace an earlier one at its target; a run's own folder is cleared once, when it begins."""
+    return config.task == "export" and config.train.overwrite_output_dir
 
 
 def newest_checkpoint(folder: RunFolder) -> Path | None:
@@ -178,7 +185,7 @@ def ready(config: RunConfig, folder: RunFolder, base: Path) -> RunConfig:
     resume = wanted if wanted and (_resumes_in(folder.path, config) or not own) else "true" if begun else ""
     settled = config.with_values(
         output_dir=str(folder.path),
-        overwrite_output_dir=False,
+        overwrite_output_dir=_replaces(config),
         resume_from_checkpoint=resume,
         dataset_dir=locate_data(config.data.dataset_dir, base),
         adapter_name_or_path=tuple(locate(each, base) for each in config.model.adapter_name_or_path),

@@ -129,6 +129,7 @@ def default_system(path: Path) -> str:
     return next((each for each in found.groups() if each is not None), "") if found else ""
 
 
-def is_export(folder: Path) -> bool:
-    """Whether a folder was written by an export: its own template is then the one that counts."""
+def is_export(path: Path) -> bool:
+    """Whether a folder or file was written by an export: its own template is then the one that counts."""
+    folder = path if path.is_dir() else path.parent
     return any((each / RECEIPT).is_file() for each in (folder, folder.parent))
