@@ -31,7 +31,9 @@ def run_eval_command(words: Sequence[str], run: Run) -> int:
     if not given:
         raise UserError("evaluate_what")
     # Whatever else the file is for, this command trains nothing.
-    config = RunConfig.from_flat({"hub": launch.default_hub(), **given, "do_train": False, "do_export": False})
+    config = RunConfig.from_flat(
+        {"hub": launch.default_hub(), **given, "do_train": False, "do_export": False}
+    )
     if not (config.evaluate.do_predict or config.evaluate.do_eval):
         config = config.with_values(**dict.fromkeys(TASKS, True))
     if judge is not None:
