@@ -71,6 +71,9 @@ def read(tokenizer: Any, rows: int, stop_ids: Iterable[int], template: str, name
         )
     tokens, types = _list(facts, words, rows, model, name)
     add_bos, add_eos = _added(tokenizer, name)
+    if model == "gemma4" and not add_bos:
+        # llama.cpp puts a bos before every text of such a file, whatever the metadata say.
+        raise _refused(name, "its merges cannot be said by scores, and it puts no token before a text")
     if template and not _begins_with_bos(template, tokenizer):
         # llama.cpp would put it before every chat, where the model has never seen it.
         add_bos = False
