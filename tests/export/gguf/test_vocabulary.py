@@ -200,6 +200,10 @@ def test_merges_that_scores_cannot_say_are_refused_where_no_token_begins_a_text(
     tokenizer = tiny.pieces("gemma", complete=False)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     assert "merges" in refusal(small(tmp_path / "model", tokenizer)).text
+    # Nor where the tokenizer has one, but conversations have none.
+    tokenizer = tiny.pieces("gemma", complete=False)
+    tokenizer.chat_template = tiny.CHATML
+    assert "merges" in refusal(small(tmp_path / "other", tokenizer)).text
 
 
 def test_a_tokenizer_that_cuts_at_spaces_is_refused(tmp_path: Path) -> None:
