@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # Settings below the formats, and those of them that only some formats have.
 SHOWN = ("gguf_type", "quantized_type", "export_dir")
 _OF = {"gguf_type": ("gguf", "ollama"), "quantized_type": ("quantized",)}
+_PLACES = ("export_dir", "export_hub_model_id")
+# A model that has not been fetched yet tells nothing of itself; the run fetches it and looks again.
+_LATER = "model_not_here"
 # Settings below the fold.
 MORE = (
     *(name for name, info in options().items() if info.panel == "export" and name not in (*SHOWN, "export_format")),
@@ -127,17 +130,28 @@ class ExportDesk:
     def forecast(self, wanted: Wanted) -> Forecast:
         """What the settings lead to. Never raises: what is wrong is said when they are used."""
         formats = tuple(each for each in FORMATS if each in wanted.formats)
+        # Where the files go does not change their sizes, and may be what is wrong.
+        plain = {**wanted.settings, **dict.fromkeys(_PLACES, "")}
+        name, sizes = "", {}
         try:
             name = self._name(wanted)
-            config = self._config(wanted)
+            sizes = self._sizes(wanted._replace(settings=plain))
+            if not formats:
+                return Forecast(name, formats, sizes, None)
+            found = self.workspace.exports.outlook(self._config(wanted))
         except UserError as error:
-            return Forecast("", formats, {}, None, problems_of(error))
-        every = self.workspace.exports.outlook(self._config(wanted._replace(formats=FORMATS)))
-        sizes: dict[str, int] = {}
-        for each in every.sizes:
-            sizes[each.format] = sizes.get(each.format, 0) + each.bytes
-        outlook = self.workspace.exports.outlook(config) if formats else every
-        return Forecast(name, formats, sizes, outlook, outlook.problems if formats else ())
+            return Forecast(name, formats, sizes, None, problems_of(error))
+        return Forecast(name, formats, sizes, found, found.problems)
+
+    def _sizes(self, wanted: Wanted) -> dict[str, int]:
+        """Bytes by format. One that cannot be made hides the sizes of none but itself."""
+        together = self.workspace.exports.outlook(self._config(wanted._replace(formats=FORMATS)))
+        if together.sizes:
+            return _by_format(together)
+        alone = (
+            self.workspace.exports.outlook(self._config(wanted._replace(formats=(each,)))) for each in FORMATS
+        )
+        return {name: count for each in alone for name, count in _by_format(each).items()}
 
     def _name(self, wanted: Wanted) -> str:
         chosen = self._candidate(wanted)
@@ -158,7 +172,7 @@ class ExportDesk:
                 raise UserError("page_no_format", field="export_format")
             config = self._config(wanted)
             problems = self.workspace.exports.outlook(config).problems
-            if problems:
+            if any(each.code != _LATER for each in problems):
                 return Outcome(problems=problems)
             return Outcome(self.workspace.jobs.submit(config, token))
         except UserError as error:
@@ -174,9 +188,11 @@ class ExportDesk:
         settings = {name: None if value in ("", []) else value for name, value in wanted.settings.items()}
         flat = {**values, **settings, "do_export": True, "export_format": list(wanted.formats)}
         try:
-            return RunConfig.from_flat({name: value for name, value in flat.items() if value is not None})
+            config = RunConfig.from_flat({name: value for name, value in flat.items() if value is not None})
+            self.workspace.jobs.require_own_places(config)
         except UserError as error:
             raise UserErrors(list(problems_of(error))) from error
+        return config
 
     def _at_top(self, top: Top) -> dict[str, Any]:
         found = partner(self.workspace.jobs, TOP, top)
@@ -190,6 +206,13 @@ class ExportDesk:
     def archive(self, run: str) -> Path:
         """A zip of what a run has written. Raises UserError when it is gone or the disk is too small."""
         return self.workspace.exports.archive(self.workspace.jobs.get(run).id)
+
+
+def _by_format(outlook: Outlook) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for each in outlook.sizes:
+        sizes[each.format] = sizes.get(each.format, 0) + each.bytes
+    return sizes
 
 
 def at_top(lang: str) -> tuple[str, str]:

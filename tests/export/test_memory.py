@@ -21,20 +21,26 @@ GB = 1_000_000_000
 SHARD_GB = 0.4
 # Merges in a process of its own and prints the most memory that it ever had, in bytes.
 MERGE = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from trainer.config import RunConfig
 from trainer.export import merged
 from trainer.export.progress import Quiet
 from trainer.export.source import open_source
 base, adapter, target, size = sys.argv[1:]
+
+def most():
+    # Of this program alone; what getrusage says begins with the memory of the process that started it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
 source = open_source(RunConfig.from_flat({
     "do_export": True, "model_name_or_path": base, "adapter_name_or_path": [adapter],
 }))
 source.renderer
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = most()
 merged.write(source, Path(target), float(size), Quiet())
-print(json.dumps([before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, source.nbytes]))
+print(json.dumps([before, most(), source.nbytes]))
 """
 
 

@@ -255,3 +255,23 @@ def test_what_no_export_has_written_breaks_nothing(workspace: Workspace) -> None
         assert say("export.gone") in shown(workspace, RUN)
     make(workspace.saves, "export_2", over=False)
     assert 'data-ready="none"' in shown(workspace, "Sprout/lora/export_2")
+
+
+def test_a_folder_that_holds_an_export_is_replaced_only_when_that_is_confirmed(workspace: Workspace) -> None:
+    desk = ExportDesk(workspace)
+    target = workspace.root / "home"
+    target.mkdir()
+    (target / "receipt.json").write_text("{}")
+    for values in ({}, {"overwrite_output_dir": True}):
+        chosen = wanted(TOP, "merged", export_dir="home", **values)
+        codes = [each.code for each in desk.forecast(chosen).problems]
+        assert ("export_dir_filled" in codes) is not bool(values)
+        assert {"merged", "gguf"} <= set(desk.forecast(chosen).sizes), (
+            "neither the place nor another format matters"
+        )
+    job = desk.start(wanted(TOP, "merged", export_dir="home", overwrite_output_dir=True), "").job
+    assert job is not None and job.config.train.overwrite_output_dir
+    for outside in ("/etc/x", "../x"):
+        problems = desk.start(wanted(TOP, "merged", export_dir=outside), "").problems
+        assert [each.code for each in problems] == ["export_dir_outside"]
+        assert desk.forecast(wanted(TOP, "merged", export_dir=outside)).problems

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.export.gguf import tiny
-from trainer.export.gguf.pretokenizers import _LLAMA3, _QWEN2
+from trainer.export.gguf import pretokenizers
 
 STEPS = 32
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
-LLAMA3 = {
+STRETCHED = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 128,
 }  # fmt: skip
@@ -34,7 +34,7 @@ CASES = {
     "qwen3": Case("qwen3", "qwen2", {"head_dim": 32, "tie_word_embeddings": True}),
     "qwen3, yarn": Case("qwen3", "qwen2", {"head_dim": 32, "rope_parameters": YARN}),
     "llama 2": Case("llama", "legacy", {}),
-    "llama 3": Case("llama", "llama3", {"rope_parameters": LLAMA3}),
+    "llama 3": Case("llama", "llama3", {"rope_parameters": STRETCHED}),
     "llama with biases": Case("llama", "llama3", {"attention_bias": True, "mlp_bias": True}),
     "mistral": Case("mistral", "gemma", {"head_dim": 32, "sliding_window": None}),
     "gemma": Case("gemma", "gemma", {"head_dim": 32}),
@@ -55,9 +55,9 @@ CASES = {
 @cache
 def tokenizer(name: str) -> Any:
     if name == "qwen2":
-        return tiny.byte_level(_QWEN2, nfc=True)
+        return tiny.byte_level(pretokenizers.QWEN2, nfc=True)
     if name == "llama3":
-        return tiny.byte_level(_LLAMA3, whole=True, bos=True)
+        return tiny.byte_level(pretokenizers.LLAMA3, whole=True, bos=True)
     return tiny.pieces(name)
 
 

@@ -136,6 +136,7 @@ def test_llama_cpp_python_quantises_where_no_program_is_installed(
     source = tiny.opened(MODELS / "sprout")
     (path,) = gguf.write(source, tmp_path / f"sprout-{kind}.gguf", kind, tiny.Quiet())
     kinds = {each.tensor_type.name for each in GGUFReader(path).tensors}
+    assert abs(gguf.size(source, kind) / path.stat().st_size - 1) < 0.05
     assert "Q6_K" in kinds
     assert kind == "q6_k" or "Q4_K" in kinds
     model = llama.open_model(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from tests.export.gguf import tiny
@@ -17,7 +17,7 @@ from trainer.export.gguf import pretokenizers
 from trainer.export.gguf.vocabulary import ENDS
 from trainer.paths import MODELS
 
-NAMES = [(rule, whole, known.name) for (rule, whole), known in pretokenizers._KNOWN.items()]
+NAMES = [(rule, whole, known.name) for (rule, whole), known in pretokenizers.KNOWN.items()]
 
 
 def small(folder: Path, tokenizer: Any, **changes: Any) -> Path:
@@ -187,13 +187,23 @@ def test_an_unknown_way_to_cut_is_refused(rule: str, reason: str, tmp_path: Path
 
 
 def test_the_same_rule_with_another_way_to_merge_is_refused(tmp_path: Path) -> None:
-    folder = small(tmp_path / "model", tiny.byte_level(pretokenizers._QWEN2, whole=True))
+    folder = small(tmp_path / "model", tiny.byte_level(pretokenizers.QWEN2, whole=True))
     assert refusal(folder).code == "gguf_tokenizer"
 
 
 def test_merges_that_scores_cannot_say_are_refused_where_a_space_is_put_in_front(tmp_path: Path) -> None:
     folder = small(tmp_path / "model", tiny.pieces("legacy", complete=False))
     assert "merges" in refusal(folder).text
+
+
+def test_merges_that_scores_cannot_say_are_refused_where_no_token_begins_a_text(tmp_path: Path) -> None:
+    tokenizer = tiny.pieces("gemma", complete=False)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    assert "merges" in refusal(small(tmp_path / "model", tokenizer)).text
+    # Nor where the tokenizer has one, but conversations have none.
+    tokenizer = tiny.pieces("gemma", complete=False)
+    tokenizer.chat_template = tiny.CHATML
+    assert "merges" in refusal(small(tmp_path / "other", tokenizer)).text
 
 
 def test_a_tokenizer_that_cuts_at_spaces_is_refused(tmp_path: Path) -> None:

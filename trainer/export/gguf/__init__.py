@@ -56,12 +56,12 @@ def size(source: Source, kind: str) -> int:
     from trainer.export.gguf import outside
     from trainer.export.gguf.layout import lay_out
 
-    if outside.quantised_outside(kind) or not outside.known(source):
-        return outside.size(source, kind)
-    layout = lay_out(source, kind, source.base.name)
-    # Each word with its length, kind and score, and about as much for the merges.
+    # Each word with its length, kind and score, and about as much for the merges; then the names of the tensors.
     words = sum(len(word.encode()) + 16 for word in source.tokenizer.get_vocab()) * 2
-    return sum(each.padded for each in layout.tensors) + words + 64 * len(layout.tensors) + 4096
+    beside = words + 64 * len(source.names()) + 4096
+    if outside.quantised_outside(kind) or not outside.known(source):
+        return outside.size(source, kind) + beside
+    return sum(each.padded for each in lay_out(source, kind, source.base.name).tensors) + beside
 
 
 def write(source: Source, path: Path, kind: str, progress: Progress, llama_cpp_dir: str = "") -> list[Path]:

@@ -65,8 +65,22 @@ def known(source: Source) -> bool:
 
 
 def size(source: Source, kind: str) -> int:
-    """Bytes of a file, from the number of weights."""
-    return int(source.parameters * BITS[kind] / 8)
+    """Bytes of the weights in a file, from their shapes: the quantiser keeps the head at six bits and more, and rows that
+    it cannot cut into blocks of 256 at about eight.
+    """
+    bits, infos = BITS[kind], source.names()
+    head = "lm_head.weight" if source.has("lm_head.weight") else "model.embed_tokens.weight"
+    total = 0.0
+    for each in infos:
+        wanted = bits
+        if len(each.shape) < 2:
+            wanted = BITS["f32"]
+        elif quantised_outside(kind) and each.shape[-1] % 256:
+            wanted = max(bits, BITS["q8_0"])
+        elif quantised_outside(kind) and each.name == head:
+            wanted = max(bits, BITS["q6_k"])
+        total += each.numel * wanted / 8
+    return int(total)
 
 
 def check(source: Source, kind: str, llama_cpp_dir: str) -> None:

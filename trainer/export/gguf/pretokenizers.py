@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?"
 _REST = r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_QWEN2 = _WORDS + r"\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+" + _REST
-_LLAMA3 = _WORDS + r"\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+" + _REST
-_QWEN35 = _WORDS + r"[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+" + _REST
+QWEN2 = _WORDS + r"\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+" + _REST
+LLAMA3 = _WORDS + r"\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+" + _REST
+QWEN35 = _WORDS + r"[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+" + _REST
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _BEGIN = r"[^\r\n\p{L}\p{N}]?"
-_TEKKEN = (
+TEKKEN = (
     rf"{_BEGIN}{_UPPER}*{_LOWER}+|{_BEGIN}{_UPPER}+{_LOWER}*|\p{{N}}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -35,20 +35,20 @@ class Known(NamedTuple):
 
 
 # By the regular expression, or the list of steps, and whether whole words are taken first.
-_KNOWN = {
+KNOWN = {
     ("bytes", False): Known("gpt-2", False),
     ("digits bytes", False): Known("smollm", False),
-    (_QWEN2, False): Known("qwen2", False),
-    (_QWEN35, False): Known("qwen35", False),
-    (_LLAMA3, True): Known("llama-bpe", True),
-    (_LLAMA3, False): Known("dbrx", False),
-    (_TEKKEN, True): Known("tekken", True, "gguf_tekken"),
+    (QWEN2, False): Known("qwen2", False),
+    (QWEN35, False): Known("qwen35", False),
+    (LLAMA3, True): Known("llama-bpe", True),
+    (LLAMA3, False): Known("dbrx", False),
+    (TEKKEN, True): Known("tekken", True, "gguf_tekken"),
 }
 
 
 def recognise(tokenizer: Mapping[str, Any]) -> Known | None:
     """The name for a byte-level tokenizer.json; None when its rules are none of those that llama.cpp is known to follow."""
-    return _KNOWN.get((_rule(tokenizer.get("pre_tokenizer")), bool(tokenizer["model"].get("ignore_merges"))))
+    return KNOWN.get((_rule(tokenizer.get("pre_tokenizer")), bool(tokenizer["model"].get("ignore_merges"))))
 
 
 def is_byte_level(tokenizer: Mapping[str, Any]) -> bool:

@@ -71,9 +71,14 @@ def read(tokenizer: Any, rows: int, stop_ids: Iterable[int], template: str, name
         )
     tokens, types = _list(facts, words, rows, model, name)
     add_bos, add_eos = _added(tokenizer, name)
-    if template and not _begins_with_bos(template, tokenizer):
+    if _begins_without_bos(template, tokenizer):
         # llama.cpp would put it before every chat, where the model has never seen it.
         add_bos = False
+    if model == "gemma4" and not add_bos:
+        # llama.cpp puts a bos before every text of such a file, whatever the metadata say.
+        raise _refused(
+            name, "its merges cannot be said by scores, and its texts begin with no token of their own"
+        )
     special, left_over = _special(tokenizer, tokens, stop_ids)
     if left_over:
         notes.append(("gguf_stops", {"tokens": " ".join(tokens[each] for each in left_over)}))
@@ -219,9 +224,10 @@ def _begins_special(template: str, tokenizer: Any) -> bool:
     return text.startswith(special_tokens(tokenizer))
 
 
-def _begins_with_bos(template: str, tokenizer: Any) -> bool:
-    bos = tokenizer.bos_token
-    return bool(bos) and _example(template, tokenizer).startswith(bos)
+def _begins_without_bos(template: str, tokenizer: Any) -> bool:
+    """Whether conversations begin with something else than the tokenizer's bos."""
+    text, bos = _example(template, tokenizer), tokenizer.bos_token
+    return bool(text) and not (bos and text.startswith(bos))
 
 
 def _strips(facts: Mapping[str, Any]) -> list[tuple[str, Values]]:
