@@ -81,13 +81,14 @@ def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:
             complain("interleave_probs", "probs_count", count=count, datasets=datasets)
         elif not _are_shares(data.interleave_probs):
             complain("interleave_probs", "probs_wrong", value=", ".join(data.interleave_probs))
-    if data.streaming:
+    # Only a training has no end by itself.
+    if data.streaming and config.task == "train":
         if config.train.max_steps <= 0:
             complain("max_steps", "streaming_without_steps")
         if data.max_samples is not None:
             complain("max_samples", "streaming_excludes", name="max_samples")
-        if 0 < data.val_size < 1:
-            complain("val_size", "streaming_share", value=data.val_size)
+    if data.streaming and 0 < data.val_size < 1:
+        complain("val_size", "streaming_share", value=data.val_size)
     for kind in ("image", "video"):
         least, most = getattr(data, f"{kind}_min_pixels"), getattr(data, f"{kind}_max_pixels")
         if least > most:

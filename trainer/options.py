@@ -432,8 +432,7 @@ class ExportOptions:
         panel="export",
     )  # fmt: skip
     export_size: float = option(
-        5, "Largest weight file in GB (10^9 bytes).", label="Largest file", panel="export", min=0.001, max=1000,
-        step=0.5,
+        5, "Largest weight file in GB (10^9 bytes).", label="Largest file", panel="export", min=0.001, step=0.5,
     )  # fmt: skip
     export_device: Literal["cpu", "auto"] = option(
         "cpu", "Where adapters are added to the weights; auto takes the GPU if there is one.", label="Merge on",

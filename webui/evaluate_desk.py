@@ -282,7 +282,7 @@ def _held(job: Job | None) -> dict[str, Any]:
     return {
         "dataset": list(data.dataset), "val_size": data.val_size, "held_seed": job.config.train.seed,
         "held_samples": data.max_samples or 0, "mix_strategy": data.mix_strategy,
-        "interleave_probs": list(data.interleave_probs),
+        "interleave_probs": list(data.interleave_probs), "streaming": data.streaming,
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.dataset.test_cache import renderer, rows, write
 from trainer.dataset import stream as module
 from trainer.dataset.load import load_rows
 from trainer.dataset.render import Rendered, Renderer, render_all
-from trainer.dataset.stream import Stream
+from trainer.dataset.stream import Stream, held_back, trained_on
 from trainer.errors import UserError
 from trainer.options import DataOptions
 
@@ -56,6 +56,12 @@ def test_rows_held_back_are_trained_in_no_epoch(strategy: str, tmp_path: Path) -
     # One of the first three is refused by the template where the datasets follow one another.
     assert held.total() == (2 if strategy == "concat" else 3)
     assert not held & keys(some(stream, 60))
+    # Who evaluates later finds the same rows, and those that were trained.
+    again, rest = held_back(data, 42), list(trained_on(data, 42))
+    assert keys(list(render_all(renderer(data), again.rows).rows)) == held
+    every = load_rows(replace(data, streaming=False, val_size=0, mix_strategy="concat"), 42).train
+    assert len(again.rows) == 3 and len(again.rows) + len(rest) == len(every)
+    assert not {(row.dataset, row.number) for row in again.rows} & {(row.dataset, row.number) for row in rest}
     each = Stream(renderer(data), replace(data, eval_on_each_dataset=True), 42).evaluation()
     assert set(each) == ({"a"} if strategy == "concat" else {"a", "b"})
     assert sum(len(part) for part in each.values()) == held.total()

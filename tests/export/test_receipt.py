@@ -352,6 +352,13 @@ def test_commands_keep_any_path_in_one_piece(place: str) -> None:
             assert whole or each.runtime == "ollama_run", each.text
 
 
+def test_an_adapter_is_loaded_on_its_base_by_the_class_that_it_needs() -> None:
+    for sees, loader in ((False, "AutoModelForCausalLM"), (True, "AutoModelForImageTextToText")):
+        made = serve.commands("adapter", Path("/a"), "", "name", 64, base="/b", sees=sees)
+        (line,) = [each.text for each in made if each.runtime == "peft"]
+        assert f"import {loader} as M" in line and 'P.from_pretrained(M.from_pretrained("/b"), p)' in line
+
+
 @pytest.mark.parametrize(
     ("name", "called"),
     [("Sprout-7", "sprout-7"), ("我的模型", "tuned-model"), ("模型 v2..1", "v2.1"), ("-a/b", "a-b")],

@@ -14,11 +14,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.export.tiny import Told, answers_of, inside, read_json, write_adapter, write_base
+from tests.export.tiny import (
+    Told,
+    answers_of,
+    inside,
+    read_json,
+    settings,
+    source_of,
+    write_adapter,
+    write_base,
+)
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Started, Stopped, Written
-from trainer.export import place, receipt, shards
+from trainer.export import place, plan, receipt, shards
 from trainer.model.fingerprint import fingerprint
 
 PROOF = {"ready": True, "formats": []}
@@ -100,7 +109,10 @@ def test_several_formats_have_folders_of_their_own(
     tmp_path: Path, base: Path, adapter: Path, unproved: None
 ) -> None:
     target = tmp_path / "out"
+    write_manifest(adapter, base_fingerprint=fingerprint(base), base=str(base), resumed_from=str(tmp_path))
     Told(tmp_path / "run").export(base, adapter, export_dir=str(target), export_format=["adapter", "merged"])
+    # By the fingerprint the next program knows the base; where this machine keeps its files it is not told.
+    assert read_json(target / "adapter" / "manifest.json") == {"base_fingerprint": fingerprint(base)}
     assert sorted(each.name for each in target.iterdir()) == ["adapter", "merged", "receipt.json"]
     weights = load_file(target / "adapter" / "adapter_model.safetensors")
     assert all(
@@ -236,6 +248,11 @@ def test_words_without_a_row_are_refused(tmp_path: Path, base: Path, adapter: Pa
     tokenizer.add_tokens(["brand", "new"])
     tokenizer.save_pretrained(adapter)
     assert code_of(Told(tmp_path / "run"), base, adapter) == {"export_vocabulary"}
+    # Words that only the loading program adds are in no file, and nobody has used them.
+    source = source_of(base)
+    source.tokenizer.add_tokens(["brand", "new"])
+    made = plan.make(settings(base, export_dir=str(tmp_path / "two")), source)
+    assert made.problems == ()
 
 
 def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, base: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
@@ -21,7 +21,7 @@ from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.entry import DatasetInfo, Hub
 from trainer.dataset.gather import gather, require_some
 from trainer.dataset.info import choose
-from trainer.dataset.load import no_rows, notes_of, rows_of
+from trainer.dataset.load import load_rows, no_rows, notes_of, rows_of
 from trainer.dataset.mix import Mixing, mix_streams
 from trainer.dataset.render import Rendered, Renderer
 from trainer.dataset.table import RowTable, table_of
@@ -61,26 +61,11 @@ class Stream:
         self._known: dict[int, RowProblem] | None = None
         self._refused: dict[int, RowProblem] = {}
         self._found: dict[Identity, RowProblem] = {}
-        self._held = self._head(int(data.val_size))
+        self._held = head(self._infos, self._read, data, seed)
         self._inside = {_identity(row) for row in self._held}
         self.notes = notes_of(self._infos)
         if whole := [info.name for info in given if info.num_samples is not None]:
             self.notes.append(Note(code="stream_all_rows", values={"names": ", ".join(whole)}))
-
-    def _head(self, size: int) -> list[Row]:
-        mixed = mix_streams(
-            [partial(self._read, info) for info in self._infos],
-            Mixing.of(self._data, self._seed, len(self._infos)),
-        )
-        found: dict[Identity, Row] = {}
-        for row in mixed if size else ():
-            found.setdefault(_identity(row), row)
-            if len(found) > size:
-                return list(found.values())[:size]
-        if size:
-            code = "data_val_too_large"
-            raise UserError(code, field="val_size", value=size, count=size, rows=len(found))
-        return []
 
     @property
     def problems(self) -> list[RowProblem]:
@@ -206,6 +191,59 @@ class Stream:
             self._known = {int(place): RowProblem(*rest) for place, *rest in found}
         except (OSError, ValueError, TypeError):
             self._known = None
+
+
+def head(
+    infos: Sequence[DatasetInfo], read: Callable[[DatasetInfo], Iterator[Row]], data: DataOptions, seed: int
+) -> list[Row]:
+    """The first `val_size` rows in the order in which a stream mixes its datasets. Raises UserError for too few."""
+    size = int(data.val_size)
+    mixed = mix_streams([partial(read, info) for info in infos], Mixing.of(data, seed, len(infos)))
+    found: dict[Identity, Row] = {}
+    for row in mixed if size else ():
+        found.setdefault(_identity(row), row)
+        if len(found) > size:
+            return list(found.values())[:size]
+    if size:
+        raise UserError("data_val_too_large", field="val_size", value=size, count=size, rows=len(found))
+    return []
+
+
+class Held(NamedTuple):
+    """The rows that a training holds back for evaluation; `problems` are those on the way that cannot be used."""
+
+    rows: list[Row]
+    problems: list[RowProblem]
+
+
+def held_back(data: DataOptions, seed: int, hub: Hub = "huggingface") -> Held:
+    """The rows that a training with these options holds back, whether it streams or not. Raises what `load_rows` does."""
+    if not data.streaming:
+        found = load_rows(data, seed, hub)
+        return Held(found.evaluation, found.problems)
+    problems: list[RowProblem] = []
+    infos = [replace(info, num_samples=None) for info in choose(data.dataset_dir, data.dataset)]
+    rows = head(infos, lambda info: _usable(rows_of(info, data, hub), problems), data, seed)
+    return Held(rows, problems)
+
+
+def trained_on(data: DataOptions, seed: int, hub: Hub = "huggingface") -> Iterable[Row]:
+    """The rows that a training with these options learns from, whether it streams or not; of a stream each once."""
+    if not data.streaming:
+        return load_rows(data, seed, hub).train
+    held = {_identity(row) for row in held_back(data, seed, hub).rows}
+    infos = choose(data.dataset_dir, data.dataset)
+    return (
+        row for info in infos for row in _usable(rows_of(info, data, hub), []) if _identity(row) not in held
+    )
+
+
+def _usable(rows: Iterable[Row | RowProblem], problems: list[RowProblem]) -> Iterator[Row]:
+    for each in rows:
+        if isinstance(each, Row):
+            yield each
+        else:
+            problems.append(each)
 
 
 def shuffled(rows: Iterable[Row], size: int, chance: random.Random) -> Iterator[Row]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from trainer.config import RunConfig
 from trainer.dataset.conversation import Conversation, Media, Row, RowProblem
 from trainer.dataset.info import choose
-from trainer.dataset.load import REASONS_TOLD, drawn_rows, limit_of, load_rows
+from trainer.dataset.load import REASONS_TOLD, drawn_rows, limit_of
 from trainer.dataset.rows import Reading, read_rows
+from trainer.dataset.stream import held_back
 from trainer.errors import UserError
 
 
@@ -31,10 +32,10 @@ def rows_of(config: RunConfig) -> Chosen:
     """
     data = config.data
     if data.val_size and not data.eval_dataset:
-        split = config.splitting()
-        found = load_rows(split.data, split.train.seed, config.model.hub)
+        trained = config.splitting()
+        found = held_back(trained.data, trained.train.seed, config.model.hub)
         most = data.max_samples if config.evaluate.held_samples is not None else None
-        chosen = Chosen(found.evaluation[:most], found.problems)
+        chosen = Chosen(found.rows[:most], found.problems)
     else:
         chosen = _all_rows(config, data.eval_dataset or data.dataset)
     if not chosen.rows:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainer.config import RunConfig, read_file
 from trainer.dataset.conversation import Row
 from trainer.dataset.info import choose
-from trainer.dataset.load import load_rows, rows_of
+from trainer.dataset.load import rows_of
+from trainer.dataset.stream import trained_on
 from trainer.errors import UserError
 from trainer.evaluate.rows import fingerprint
 from trainer.events import Note
@@ -55,12 +56,12 @@ def _settings(checkpoint: Path) -> RunConfig | None:
     return None
 
 
-def _trained_rows(config: RunConfig, data_folder: str) -> Sequence[Row] | Iterator[Row]:
+def _trained_rows(config: RunConfig, data_folder: str) -> Iterable[Row]:
     data = config.data
     if not Path(data.dataset_dir, "dataset_info.json").is_file():
         data = replace(data, dataset_dir=data_folder)
     if data.val_size and not data.eval_dataset:
-        return load_rows(replace(data, streaming=False), config.train.seed, config.model.hub).train
+        return trained_on(data, config.train.seed, config.model.hub)
     return (
         row
         for info in choose(data.dataset_dir, data.dataset)

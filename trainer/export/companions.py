@@ -45,6 +45,19 @@ def write_voice(source: Source, folder: Path) -> None:
     write_atomic(folder / TEMPLATE, source.template)
 
 
+def words_of(source: Source) -> int:
+    """The number of words, by the highest id, that the tokenizer's files hold.
+
+    The loaded one may have more: for some families transformers adds words by itself, which nobody has ever used.
+    """
+    written = read_json(source.folder / "tokenizer.json")
+    vocabulary = (written.get("model") or {}).get("vocab")
+    if not isinstance(vocabulary, dict):
+        return max(source.tokenizer.get_vocab().values(), default=-1) + 1
+    added = [int(each["id"]) for each in written.get("added_tokens") or ()]
+    return max([*map(int, vocabulary.values()), *added], default=-1) + 1
+
+
 def _voice_files(source: Source) -> Iterator[Path]:
     found: dict[str, Path] = {}
     for patterns, places in ((TOKENIZER, (source.folder,)), (PROCESSOR, (source.base, source.folder))):

@@ -15,7 +15,7 @@ import torch
 from trainer.config import RunConfig
 from trainer.errors import UserError, problems_of
 from trainer.events import Note
-from trainer.export import adapter, place, quantized
+from trainer.export import adapter, companions, place, quantized
 from trainer.export.source import Source
 from trainer.model.memory import free_bytes
 from trainer.model.stored import DTYPES
@@ -94,8 +94,8 @@ def make(config: RunConfig, source: Source, notes: tuple[Note, ...] = ()) -> Pla
 
 
 def _require_words(source: Source) -> None:
-    """Raises UserError when the tokenizer has words that the embedding has no row for."""
-    words = max(source.tokenizer.get_vocab().values(), default=-1) + 1
+    """Raises UserError when the tokenizer's files have words that the embedding has no row for."""
+    words = companions.words_of(source)
     rows = source.config.get("vocab_size") or (source.config.get("text_config") or {}).get("vocab_size")
     if isinstance(rows, int) and words > rows:
         raise UserError("export_vocabulary", field="adapter_name_or_path", words=words, rows=rows)

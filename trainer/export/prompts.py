@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, TypeVar
 
 from trainer.config import RunConfig
 from trainer.dataset.conversation import Conversation, Message, Row, message
 from trainer.dataset.info import choose
-from trainer.dataset.load import load_rows, rows_of
+from trainer.dataset.load import rows_of
+from trainer.dataset.stream import held_back
 from trainer.errors import UserError
 from trainer.events import Note
 
@@ -82,7 +83,7 @@ def _rows(config: RunConfig, sees: bool) -> list[tuple[Row, Origin]]:
     """The rows that can be asked: those of the evaluation where there are some, else those that were trained."""
     data = config.data
     if data.val_size and not data.eval_dataset and data.dataset:
-        held = load_rows(replace(data, streaming=False), config.train.seed, config.model.hub).evaluation
+        held = held_back(data, config.train.seed, config.model.hub).rows
         return [(row, "evaluation") for row in held if _is_plain(row.conversation, sees)]
     names = data.eval_dataset or data.dataset
     origin: Origin = "evaluation" if data.eval_dataset else "dataset"

@@ -54,7 +54,7 @@ def commands(
         modules = shlex.quote(f"{name}={folder}")
         most = next((each for each in _RANKS if each >= rank), _RANKS[-1])
         vllm = f"vllm serve {on} --enable-lora --max-lora-rank {most} --lora-modules {modules} --port {PORT}"
-        return [Command("vllm", vllm), Command("peft", _python("peft", folder))]
+        return [Command("vllm", vllm), Command("peft", _on_base(base, folder, sees))]
     vllm = (
         f"vllm serve {place} --served-model-name {shlex.quote(name)} --max-model-len {context} --port {PORT}"
     )
@@ -65,17 +65,28 @@ def commands(
 _CLASSES = {
     "transformers": ("transformers", "AutoModelForCausalLM"),
     "vision": ("transformers", "AutoModelForImageTextToText"),
-    "peft": ("peft", "AutoPeftModelForCausalLM"),
 }
 
 
 def _python(kind: str, folder: Path) -> str:
     """Loads model and tokenizer, ready to be asked."""
     module, loader = _CLASSES[kind]
+    return _asked(f"from {module} import {loader} as M; ", folder, "m = M.from_pretrained(p)")
+
+
+def _on_base(base: str, folder: Path, sees: bool) -> str:
+    """The same for an adapter, which is put on its base."""
+    _, loader = _CLASSES["vision" if sees else "transformers"]
+    imported = f"from transformers import {loader} as M; from peft import PeftModel as P; "
+    on = json.dumps(base, ensure_ascii=False)
+    return _asked(imported, folder, f"m = P.from_pretrained(M.from_pretrained({on}), p)")
+
+
+def _asked(imported: str, folder: Path, loaded: str) -> str:
     # Double quotes inside, so that the shell's single ones can stay as they are.
     code = (
-        f"from {module} import {loader} as M; from transformers import AutoTokenizer as T; "
-        f"p = {json.dumps(str(folder), ensure_ascii=False)}; m = M.from_pretrained(p); t = T.from_pretrained(p); "
+        f"{imported}from transformers import AutoTokenizer as T; "
+        f"p = {json.dumps(str(folder), ensure_ascii=False)}; {loaded}; t = T.from_pretrained(p); "
         'x = t.apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True, '
         'return_tensors="pt", return_dict=True); print(t.decode(m.generate(**x, max_new_tokens=64)[0]))'
     )
