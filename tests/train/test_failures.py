@@ -136,7 +136,7 @@ def test_checkpoints_that_cannot_be_resumed(configure: Configure) -> None:
 def test_options_that_the_libraries_refuse(configure: Configure) -> None:
     error = _fails(configure(optim="adamw_torsch"), "optim_unknown")
     assert "adamw_torch" in error.hint
-    _fails(configure(optim="adamw_8bit"), "optim_package")
+    _fails(configure(optim="lomo"), "optim_package")
     _fails(configure(adam_beta1="much"), "extra_rejected")
     _fails(configure(lr_scheduler_type="reduce_lr_on_plateau"), "extra_rejected")
     if not torch.cuda.is_available():
