@@ -201,6 +201,30 @@ def test_a_target_that_holds_the_source_is_refused(tmp_path: Path, base: Path, a
     assert code_of(Told(tmp_path / "run"), base, export_dir=str(file / "inside")) == {"export_dir_unwritable"}
 
 
+def test_the_root_of_a_disk_is_refused_before_anything_is_written(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "disk"
+    target.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == target)
+    told = Told(tmp_path / "run")
+    assert code_of(told, base, export_dir=str(target)) == {"export_dir_unwritable"}
+    assert not told.of(Written) and target.is_dir()
+
+
+def test_an_answer_ends_where_transformers_ends_it(tmp_path: Path, base: Path) -> None:
+    config = {**read_json(base / "config.json"), "eos_token_id": 7}
+    (base / "config.json").write_text(json.dumps(config))
+    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [9, 257]}))
+    loaded = AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id
+    assert loaded == [9, 257]
+    ids = source_of(base).stop_ids
+    assert 7 not in ids and {9, 257} <= set(ids)
+    (base / "generation_config.json").unlink()
+    assert AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id == 7
+    assert 7 in source_of(base).stop_ids
+
+
 def test_a_folder_that_may_not_be_written(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
