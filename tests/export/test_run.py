@@ -285,6 +285,15 @@ def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, base: Path) -> N
     assert code_of(Told(tmp_path / "run"), base) == {"tokenizer_missing"}
 
 
+def test_a_kind_that_nobody_can_load_is_refused_before_anything_is_written(
+    tmp_path: Path, base: Path
+) -> None:
+    config = {**read_json(base / "config.json"), "model_type": "martian", "architectures": ["Martian"]}
+    (base / "config.json").write_text(json.dumps(config))
+    told = Told(tmp_path / "run")
+    assert code_of(told, base) == {"model_unknown_kind"} and not told.of(Written)
+
+
 def test_nothing_is_merged_into_few_bits(tmp_path: Path, base: Path, adapter: Path) -> None:
     config = {**read_json(base / "config.json"), "quantization_config": {"quant_method": "gptq", "bits": 4}}
     (base / "config.json").write_text(json.dumps(config))

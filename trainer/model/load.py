@@ -157,6 +157,11 @@ def outline(path: Path, trust: bool = False) -> PreTrainedModel:
     return model
 
 
+def require_known(path: Path, trust: bool = False) -> None:
+    """Raises UserError when transformers has no model of the kind in `path`; no weight is read."""
+    _loader(_read_config(path, trust), path, trust)
+
+
 def _no_processor(path: Path, reason: str) -> UserError:
     return UserError("processor_broken", field="model_name_or_path", path=str(path), reason=reason)
 
