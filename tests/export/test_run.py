@@ -156,6 +156,19 @@ def test_a_full_disk_leaves_nothing(
     assert not (tmp_path / "out").exists() and not hidden(tmp_path) and hashes(base, adapter) == before
 
 
+def test_a_run_has_a_receipt_only_with_its_files(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, unproved: None
+) -> None:
+    def refuse(part: Path, target: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(place, "settle", refuse)
+    told = Told(tmp_path / "run")
+    assert code_of(told, base, export_dir=str(tmp_path / "out")) == {"export_dir_readonly"}
+    assert not (told.folder / "receipt.json").exists() and not (tmp_path / "out").exists()
+    assert not hidden(tmp_path)
+
+
 def test_what_a_killed_export_left_is_removed(tmp_path: Path, base: Path, unproved: None) -> None:
     gone = tmp_path / ".out.part-999999999-5-abcd"
     gone.mkdir()
