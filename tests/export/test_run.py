@@ -225,19 +225,6 @@ def test_the_root_of_a_disk_is_refused_before_anything_is_written(
     assert not told.of(Written) and target.is_dir()
 
 
-def test_an_answer_ends_where_transformers_ends_it(tmp_path: Path, base: Path) -> None:
-    config = {**read_json(base / "config.json"), "eos_token_id": 7}
-    (base / "config.json").write_text(json.dumps(config))
-    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [9, 257]}))
-    loaded = AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id
-    assert loaded == [9, 257]
-    ids = source_of(base).stop_ids
-    assert 7 not in ids and {9, 257} <= set(ids)
-    (base / "generation_config.json").unlink()
-    assert AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id == 7
-    assert 7 in source_of(base).stop_ids
-
-
 def test_a_folder_that_may_not_be_written(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
