@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from tests.export.tiny import Told, read_json, source_of
 from trainer.errors import UserError
@@ -61,3 +63,12 @@ def test_the_eye_is_not_made_coarse(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             quantized.check(source, kind)
         assert caught.value.code in (refusal(kind), "export_quantized_vision")
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    def full(*given: Any, **values: Any) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError) as caught:
+        quantized._save(SimpleNamespace(save_pretrained=full), tmp_path)
+    assert caught.value.errno == errno.ENOSPC

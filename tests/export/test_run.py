@@ -156,6 +156,19 @@ def test_a_full_disk_leaves_nothing(
     assert not (tmp_path / "out").exists() and not hidden(tmp_path) and hashes(base, adapter) == before
 
 
+def test_a_run_has_a_receipt_only_with_its_files(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, unproved: None
+) -> None:
+    def refuse(part: Path, target: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(place, "settle", refuse)
+    told = Told(tmp_path / "run")
+    assert code_of(told, base, export_dir=str(tmp_path / "out")) == {"export_dir_readonly"}
+    assert not (told.folder / "receipt.json").exists() and not (tmp_path / "out").exists()
+    assert not hidden(tmp_path)
+
+
 def test_what_a_killed_export_left_is_removed(tmp_path: Path, base: Path, unproved: None) -> None:
     gone = tmp_path / ".out.part-999999999-5-abcd"
     gone.mkdir()
@@ -199,6 +212,17 @@ def test_a_target_that_holds_the_source_is_refused(tmp_path: Path, base: Path, a
     file.write_text("a file")
     assert code_of(Told(tmp_path / "run"), base, export_dir=str(file)) == {"export_dir_file"}
     assert code_of(Told(tmp_path / "run"), base, export_dir=str(file / "inside")) == {"export_dir_unwritable"}
+
+
+def test_the_root_of_a_disk_is_refused_before_anything_is_written(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "disk"
+    target.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == target)
+    told = Told(tmp_path / "run")
+    assert code_of(told, base, export_dir=str(target)) == {"export_dir_unwritable"}
+    assert not told.of(Written) and target.is_dir()
 
 
 def test_a_folder_that_may_not_be_written(
@@ -259,6 +283,15 @@ def test_a_model_without_a_tokenizer_is_refused(tmp_path: Path, base: Path) -> N
     for file in base.glob("tokenizer*"):
         file.unlink()
     assert code_of(Told(tmp_path / "run"), base) == {"tokenizer_missing"}
+
+
+def test_a_kind_that_nobody_can_load_is_refused_before_anything_is_written(
+    tmp_path: Path, base: Path
+) -> None:
+    config = {**read_json(base / "config.json"), "model_type": "martian", "architectures": ["Martian"]}
+    (base / "config.json").write_text(json.dumps(config))
+    told = Told(tmp_path / "run")
+    assert code_of(told, base) == {"model_unknown_kind"} and not told.of(Written)
 
 
 def test_nothing_is_merged_into_few_bits(tmp_path: Path, base: Path, adapter: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from tests.export.tiny import adapted, answers_of, inside, source_of, write_adapter, write_base
+from tests.export.tiny import adapted, answers_of, inside, read_json, source_of, write_adapter, write_base
 from trainer.errors import UserError
 from trainer.export import merged, shards
 from trainer.export.progress import Quiet
@@ -202,3 +202,17 @@ def test_numbers_that_are_none_or_too_large_are_refused(tmp_path: Path) -> None:
             for each in source.names():
                 source.read(each.name)
         assert caught.value.code == code
+
+
+def test_an_answer_ends_where_transformers_ends_it(tmp_path: Path) -> None:
+    base = write_base(tmp_path / "base")
+    config = {**read_json(base / "config.json"), "eos_token_id": 7}
+    (base / "config.json").write_text(json.dumps(config))
+    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [9, 257]}))
+    loaded = AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id
+    assert loaded == [9, 257]
+    ids = source_of(base).stop_ids
+    assert 7 not in ids and {9, 257} <= set(ids)
+    (base / "generation_config.json").unlink()
+    assert AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id == 7
+    assert 7 in source_of(base).stop_ids

@@ -75,7 +75,10 @@ class _Source:
             self._compiled = chat_template_utils._cached_compile_jinja_template(source)
         except TemplateError as error:
             raise UserError(
-                "data_template_broken", field="template", reason=str(error), names=", ".join(FAMILIES)
+                "data_template_broken",
+                field="template",
+                reason=str(error).rstrip("."),
+                names=", ".join(FAMILIES),
             ) from None
         self._lock = threading.Lock()
 

@@ -48,6 +48,10 @@ def require_target(config: RunConfig, used: Sequence[Path]) -> None:
         raise UserError("export_dir_name", field="export_dir", folder=str(target)[:80])
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise UserError("export_dir_file", field="export_dir", folder=str(target))
+    if target.is_mount():
+        # It cannot be given another name, and what is written beside it lies on another disk.
+        reason = "a disk is mounted there; name a folder inside of it"
+        raise UserError("export_dir_unwritable", field="export_dir", folder=str(target), reason=reason)
     if target.is_dir() and any(target.iterdir()):
         if not config.train.overwrite_output_dir:
             raise UserError("export_dir_filled", field="export_dir", folder=str(target))

@@ -17,6 +17,7 @@ from trainer.errors import UserError, problems_of
 from trainer.events import Note
 from trainer.export import adapter, companions, place, quantized
 from trainer.export.source import Source
+from trainer.model.load import require_known
 from trainer.model.memory import free_bytes
 from trainer.model.stored import DTYPES
 
@@ -103,6 +104,9 @@ def _require_words(source: Source) -> None:
 
 
 def _check(config: RunConfig, source: Source, format: str) -> None:
+    if format in ("merged", "quantized"):
+        # Nobody could load it, nor prove it.
+        require_known(source.base, source.trust)
     if format == "adapter":
         adapter.check(source)
     elif format == "quantized":

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from trainer.errors import UserError
 from trainer.export import card, companions
 from trainer.export.progress import Progress
 from trainer.export.source import Source
 from trainer.model.eyes import is_vision
+from trainer.model.load import no_progress_bar
 
 # Bytes per number in the linear layers, with scales.
 _BYTES = {"bnb_nf4": 0.54, "bnb_int8": 1.02, "torchao_int8": 1.02, "torchao_int4": 0.56}
 _PACKAGES = {"bnb": "bitsandbytes", "torchao": "torchao"}
 # Numbers that share a scale; every width of a layer in use is a multiple of it.
 _GROUP = 32
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def package_of(kind: str) -> str:
@@ -54,11 +59,11 @@ def write(source: Source, merged: Path, folder: Path, kind: str, progress: Progr
     """
     progress.check()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), no_progress_bar():
             # What the libraries say of numbers that are cast on the way is no news: that is what was asked for.
             warnings.simplefilter("ignore")
             model = _load(merged, _settings(kind))
-            model.save_pretrained(str(folder), max_shard_size="5GB")
+            _save(model, folder)
             del model
             gc.collect()
             progress.wrote(kind, sum(each.stat().st_size for each in folder.glob("*.safetensors")))
@@ -84,6 +89,17 @@ def write(source: Source, merged: Path, folder: Path, kind: str, progress: Progr
     companions.write_generation(source, folder)
     card.write(source, folder, "quantized")
     return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def _save(model: Any, folder: Path) -> None:
+    try:
+        model.save_pretrained(str(folder), max_shard_size="5GB")
+    except SafetensorError as error:
+        # It hides the disk's own error in its text: "I/O error: No space left on device (os error 28)".
+        found = _SYSTEM_ERROR.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def _settings(kind: str) -> Any:

@@ -83,8 +83,14 @@ class _Run:
             text = json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
             write_atomic(part / RECEIPT, text)
             self._phase("export_phase_moving", folder=str(planned.target))
-            place.settle(part, planned.target)
-            write_atomic(Path(self.config.train.output_dir) / RECEIPT, text)
+            # The last thing that may fail for want of room comes before the files are where they stay.
+            own = Path(self.config.train.output_dir) / RECEIPT
+            write_atomic(own, text)
+            try:
+                place.settle(part, planned.target)
+            except OSError:
+                own.unlink(missing_ok=True)
+                raise
         files = sum(len(each.files) for each in made)
         self._send(planned.target)
         return Finished(step=files, seconds=round(time.monotonic() - begun, 3), path=str(planned.target))

@@ -57,14 +57,16 @@ def generation_config(base: Path, stop_ids: Iterable[int], pad_id: int | None) -
 
 
 def stop_ids(base: Path, spoken: Iterable[int], eos_id: int | None) -> tuple[int, ...]:
-    """Every id that ends an answer: the template's, the tokenizer's, and those that the model's own files name."""
+    """Every id that ends an answer here: the template's, the tokenizer's, and those that the model's own files name.
+
+    As in transformers config.json is asked only where there is no generation_config.json.
+    """
     found: list[int] = [*spoken, *([] if eos_id is None else [eos_id])]
-    for name in ("generation_config.json", "config.json"):
-        config = read_json(base / name)
-        text = config.get("text_config")
-        for each in (config, text if isinstance(text, dict) else {}):
-            listed = each.get("eos_token_id")
-            found += [i for i in (listed if isinstance(listed, list) else [listed]) if isinstance(i, int)]
+    config = read_json(base / "generation_config.json") or read_json(base / "config.json")
+    text = config.get("text_config")
+    for each in (config, text if isinstance(text, dict) else {}):
+        listed = each.get("eos_token_id")
+        found += [i for i in (listed if isinstance(listed, list) else [listed]) if isinstance(i, int)]
     return tuple(dict.fromkeys(found))
 
 

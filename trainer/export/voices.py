@@ -17,7 +17,7 @@ from trainer.errors import UserError
 from trainer.model import llama
 from trainer.model.decoding import decode
 from trainer.model.generation import Draw, Row, Seen
-from trainer.model.load import load_model
+from trainer.model.load import load_model, no_progress_bar
 from trainer.model.memory import free_bytes, give_back, needed_bytes
 from trainer.model.mixed import Untouched
 from trainer.model.seeing import look
@@ -154,15 +154,16 @@ def in_few_bits(folder: Path, desk: Desk) -> Iterator[TransformersVoice]:
     """A quantised model as others load it: by transformers, with what its config.json says. Raises what that raises."""
     from transformers import AutoModelForCausalLM
 
-    voice = TransformersVoice(
-        AutoModelForCausalLM.from_pretrained(
+    with no_progress_bar():
+        model = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=torch.bfloat16,
             device_map=desk.device.type,
             local_files_only=True,
             use_safetensors=True,
         )
-    )
+    voice = TransformersVoice(model)
+    del model
     try:
         yield voice
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
 # The only place of the judge's key: flags are seen by everybody on the machine, files are sent to others.
 JUDGE_KEY = "TUNEBOARD_JUDGE_KEY"
+# Loggers that warn of formats which are cast on the way, and of packages that would be quicker.
+_TALKATIVE = ("bitsandbytes", "torch.utils._pytree")
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
 
 
@@ -34,6 +37,8 @@ def settle_environment() -> None:
     # What libraries tell one another's authors is no news to the person who trains; `python -W` still shows it.
     if not sys.warnoptions:
         warnings.simplefilter("ignore", FutureWarning)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
     hide_devices()
 
 

@@ -126,7 +126,7 @@ def load_model(
     loader = _loader(config, path, trust)
     model: PreTrainedModel
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             model, report = loader.from_pretrained(
                 str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config),
                 trust_remote_code=trust, local_files_only=True, use_safetensors=True, output_loading_info=True,
@@ -155,6 +155,11 @@ def outline(path: Path, trust: bool = False) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = loader.from_config(config, **options)
     return model
+
+
+def require_known(path: Path, trust: bool = False) -> None:
+    """Raises UserError when transformers has no model of the kind in `path`; no weight is read."""
+    _loader(_read_config(path, trust), path, trust)
 
 
 def _no_processor(path: Path, reason: str) -> UserError:
@@ -200,7 +205,7 @@ def _loader(config: PretrainedConfig, path: Path, trust: bool) -> Any:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Inside, transformers draws no bars on the terminal of a server or into a log."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

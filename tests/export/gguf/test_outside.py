@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from gguf import GGUFReader
@@ -77,6 +79,19 @@ def test_a_folder_without_the_converter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         gguf.check(tiny.opened(foreign(tmp_path)), "f16", str(tmp_path))
     assert (caught.value.code, caught.value.field) == ("gguf_no_converter", "llama_cpp_dir")
+
+
+def test_a_program_that_fails_on_a_full_disk_says_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = checkout(tmp_path, "import sys; print('iostream error'); sys.exit(1)")
+    target = tmp_path / "out"
+    target.mkdir()
+    monkeypatch.setattr(outside.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(OSError) as caught:
+        gguf.write(tiny.opened(foreign(tmp_path)), target / "m-f16.gguf", "f16", tiny.Quiet(), str(place))
+    assert caught.value.errno == errno.ENOSPC
+    assert left(target) == []
 
 
 def test_a_program_that_fails_is_quoted(tmp_path: Path) -> None:

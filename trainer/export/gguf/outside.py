@@ -6,6 +6,8 @@ that the person has named; the quantiser is looked for there, in PATH, and in ll
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +41,8 @@ BITS = {
     "q3_k_s": 3.5, "q2_k": 3.0,
 }  # fmt: skip
 LOOKS_EVERY_S = 0.2
+# What is left on a disk that a program could not go on writing to: less than it writes at once.
+FULL_BYTES = 1024 * 1024
 _SHARD_GB = 5.0
 
 
@@ -143,7 +147,7 @@ def _convert(source: Source, path: Path, kind: str, progress: Progress, llama_cp
 
 
 def _run(command: Sequence[str], program: str, path: Path, progress: Progress) -> None:
-    """Runs a program to its end, or to ours."""
+    """Runs a program to its end, or to ours. Raises OSError when it failed on a full disk."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=REPOSITORY
@@ -160,6 +164,9 @@ def _run(command: Sequence[str], program: str, path: Path, progress: Progress) -
                 process.kill()
                 process.wait()
         if process.returncode or not path.is_file():
+            if shutil.disk_usage(path.parent).free < FULL_BYTES:
+                # The program's own words say nothing of it.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise UserError(
                 "gguf_program_failed",
                 field="export_format",
