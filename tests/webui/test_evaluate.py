@@ -64,7 +64,7 @@ def wanted(*chosen: str, rows: str = NAMED, **more: Any) -> Wanted:
 
 
 def judged(workspace: Workspace, run: str, lang: str = "en") -> str:
-    view = View(kind="eval", attached=True, run=run)
+    view = View(kind="eval", run=run)
     return look(workspace.jobs, view, lang, 0.0, Judge(workspace).body).body or ""
 
 
