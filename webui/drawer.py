@@ -233,6 +233,8 @@ def _label(name: str, lang: str) -> str:
 
 
 def _value(value: Any, lang: str) -> str:
+    if isinstance(value, bool):
+        return say("runs.yes" if value else "runs.no", lang)
     if isinstance(value, (tuple, list)):
         value = ", ".join(str(each) for each in value)
     if isinstance(value, float):

@@ -22,8 +22,11 @@ def of_run(browse: Browse, run: str) -> Browse:
 
 def act(results: Results, browse: Browse, press: Mapping[str, Any]) -> Browse:
     """The state after a press. A page can send anything: what is unknown changes nothing."""
-    browse = replace(browse, acts=browse.acts + 1, told=None, trouble=None)
     what, value = str(press.get("act", "")), str(press.get("id", ""))
+    if what == "correct" and browse.editing != _number(value):
+        # A second press of the same button: what the first one has led to stays.
+        return replace(browse, acts=browse.acts + 1)
+    browse = replace(browse, acts=browse.acts + 1, told=None, trouble=None)
     if what in ("order", "only", "dataset"):
         return _wished(browse, **{what: value})
     if what == "search":
@@ -55,7 +58,7 @@ def _with_row(results: Results, browse: Browse, what: str, row: int | None) -> B
         found = results.row(browse.run, row)
         name = browse.draft[1] or next(iter(results.own_datasets()), "") or results.propose_dataset()
         return replace(browse, editing=row, draft=(_first_draft(found), name))
-    if what == "correct" and browse.editing == row:
+    if what == "correct":
         told = results.correct(browse.run, row, *browse.draft)
         return replace(browse, editing=None, told=told)
     return browse

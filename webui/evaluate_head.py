@@ -32,7 +32,7 @@ def counts(story: Story, live: bool, lang: str, now: float) -> list[str]:
         passed = told.elapsed_s + (max(0.0, now - told.at) if live else 0.0)
     else:
         passed = max(0.0, now - story.started.at) if story.started and live else 0.0
-    facts.append(say("live.elapsed", lang, time=clock(passed)))
+    facts.append(say("live.elapsed", lang, time=clock(story.earlier_s + passed)))
     if live and told and told.eta_s is not None:
         facts.append(say("live.left", lang, time=clock(max(0.0, told.eta_s - (now - told.at)))))
     return facts
@@ -45,7 +45,8 @@ def said(story: Story, state: str, config: RunConfig, lang: str) -> str:
     rows = {"done": count(done, lang), "total": count(total, lang)}
     if state == "finished" and isinstance(ending, Finished):
         data = ", ".join(datasets(config))
-        return _say("said.finished", lang, rows=rows["done"], data=data, time=clock(ending.seconds))
+        time = clock(story.earlier_s + ending.seconds)
+        return _say("said.finished", lang, rows=rows["done"], data=data, time=time)
     if state == "stopped":
         return _say("said.stopped", lang, **rows) if done else _say("said.stopped_empty", lang)
     if state == "interrupted":

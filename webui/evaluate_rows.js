@@ -28,7 +28,9 @@ element.addEventListener('change', (event) => {
 element.addEventListener('submit', (event) => {
   event.preventDefault();
   const { act, id } = event.target.dataset, given = new FormData(event.target);
-  event.target.querySelector('[type=submit]').setAttribute('aria-disabled', 'true');
+  const button = event.target.querySelector('[type=submit]');
+  if (button.getAttribute('aria-disabled') === 'true') return;
+  button.setAttribute('aria-disabled', 'true');
   trigger('click', { act, id, answer: String(given.get('answer')), name: String(given.get('name')) });
 });
 watch('value', () => {

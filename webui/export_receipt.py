@@ -92,12 +92,17 @@ def _verdict(receipt: Receipt, formats: Sequence[Receipt], lang: str) -> str:
     if receipt.get("ready") is not True:
         kind, text = "no", "no_text"
     else:
-        near = any(text_in(mapping_in(each, "replay"), "state") == "close" for each in formats)
+        near = any(not _is_exact(mapping_in(each, "replay")) for each in formats)
         kind, text = "yes", "near_text" if near else "yes_text"
     return (
         f'<p class="tb-ready tb-{kind}" role="status"><b>{_said(f"ready.{kind}", lang)}</b> '
         f"<span>{_said(f'ready.{text}', lang)}</span></p>"
     )
+
+
+def _is_exact(replay: Receipt) -> bool:
+    tokens = mapping_in(replay, "tokens")
+    return text_in(replay, "state") != "close" and count_in(tokens, "same") == count_in(tokens, "of")
 
 
 # What was made
@@ -132,7 +137,8 @@ def _checks(made: Receipt, lang: str) -> list[tuple[bool, str]]:
         found.append((False, _say("checked.not_replayed", lang)))
     else:
         every = count_in(tokens, "same") == count_in(tokens, "of")
-        key = "same" if every else "close" if state == "close" else "differs"
+        # Where two tokens were equally likely, either of them is right.
+        key = "same" if every else {"close": "close", "same": "tied"}.get(state, "differs")
         share = f"{100 * number_in(tokens, 'agreement'):.1f}".removesuffix(".0")
         facts = {
             "same": count(count_in(tokens, "same"), lang),

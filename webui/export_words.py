@@ -28,5 +28,11 @@ def name_of(kind: str, lang: str) -> str:
     return say(f"export.formats.{kind}.name", lang) if kind in FORMATS else kind
 
 
+def key_name(key: str, lang: str) -> str:
+    """What a format of a receipt is called, such as "merged" or "gguf:q8_0"."""
+    kind, _, type_ = key.partition(":")
+    return f"{name_of(kind, lang)} {type_}".strip()
+
+
 def names(kinds: Sequence[str], lang: str) -> str:
     return ", ".join(name_of(kind, lang) for kind in kinds)

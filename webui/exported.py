@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.chat.exports import base_of, named
 from trainer.errors import UserError
 from webui import partner as a_run
+from webui.export_words import name_of
 from webui.i18n import say
 from webui.partner import Partner, Top, model_of, short_name
 
@@ -28,12 +29,12 @@ def is_export(whom: str) -> bool:
 
 def choices(exports: Exports, lang: str) -> list[tuple[str, str]]:
     """Labels and values of the menu: everything that this workspace's exports have written, then the typed path."""
-    found = [(_label(each), _value(each)) for each in exports.made()]
+    found = [(_label(each, lang), _value(each)) for each in exports.made()]
     return [*found, (say("chat.typed", lang), TYPED)]
 
 
-def _label(made: Exported) -> str:
-    about = made.format if not made.type else f"{made.format} {made.type}"
+def _label(made: Exported, lang: str) -> str:
+    about = f"{name_of(made.format, lang)} {made.type}".rstrip()
     return f"{made.name} · {made.model} · {about}"
 
 

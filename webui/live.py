@@ -26,6 +26,8 @@ TABS = {"train": "train", "eval": "evaluate", "export": "export"}
 
 # Events must not paint progress over the page, nor wait for one another.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+# Of quick presses none is lost: by Gradio's own rule one is passed over while another is being answered.
+PRESSED: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
 # What the clock does has no progress at all: Gradio's page notes it down at every component that any event ever had for an
 # output, walking through the whole page for each. For what a person does it must stay: without it the first change of a
 # control in a fold that has just been opened is lost.
@@ -118,7 +120,7 @@ class RunPanel:
             tick(self._refresh, self.inputs, self.outputs, **ALONE)
         self.language.change(self._refresh, self.inputs, self.outputs, **QUIET)
         for drawn in (self.head, self.body):
-            drawn.click(self._act, self.inputs, self.outputs, **QUIET)
+            drawn.click(self._act, self.inputs, self.outputs, **PRESSED)
         drawer.expand(self._open_log, self.inputs, self.outputs, **QUIET)
         drawer.collapse(self._close_log, self.inputs, self.outputs, **QUIET)
 

@@ -224,7 +224,8 @@
 
   // ---- presses ---------------------------------------------------------------------------------------------------------
   // A double click is one wish: presses as close as those of one, and all while an answer is out, carry the same token.
-  const pressed = { token: "", at: 0, out: false };
+  // Each Start button has its own: one may be pressed while the answer to another is out.
+  const pressed = {};
   let insisted = false;
   const insist = () => { insisted = true; byId("say-train-start").click(); };
   // While all rows are being counted, the page asks how far it is.
@@ -235,13 +236,14 @@
   };
   const press = (given, id = "say-train-start") => {
     const now = Date.now();
-    if (!pressed.out && now - pressed.at > 600) {
-      pressed.token = Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16)).join("");
+    const mine = (pressed[id] ||= { token: "", at: 0, out: false });
+    if (!mine.out && now - mine.at > 600) {
+      mine.token = Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(16)).join("");
     }
-    pressed.at = now;
-    pressed.out = true;
+    mine.at = now;
+    mine.out = true;
     busy(id);
-    given[0] = pressed.token;
+    given[0] = mine.token;
     if (id === "say-train-start") { given[1] = insisted ? "yes" : ""; insisted = false; }
     return given;
   };
@@ -254,7 +256,7 @@
     button.tbFree = setTimeout(() => release(id), 60000);
   };
   const release = (id) => {
-    if (id.endsWith("-start")) pressed.out = false;
+    if (pressed[id]) pressed[id].out = false;
     setClass(byId(id), "tb-busy", false);
   };
   const two = (number) => String(number).padStart(2, "0");

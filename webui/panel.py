@@ -11,6 +11,7 @@ from trainer.config import RunConfig
 from trainer.errors import Sentence, Values
 from trainer.events import Failed, Finished, Stopped
 from webui import evaluate_head, export_head
+from webui.export_words import key_name
 from webui.i18n import say, say_sentence
 from webui.story import Story
 from webui.words import clock, count
@@ -178,7 +179,7 @@ def _counts(scene: Scene, lang: str, now: float) -> str:
         facts.append(text("epoch", lang, epoch=f"{story.last.epoch:.2f}".rstrip("0").rstrip(".")))
     facts.append(text("elapsed", lang, time=clock(_elapsed(scene, now))))
     if scene.state in LIVE and story.last:
-        facts.append(text("left", lang, time=clock(max(0.0, story.last.eta_s - (now - story.last.at)))))
+        facts.append(text("left", lang, time=clock(max(0.0, story.last.eta_s - _since_last(story, now)))))
     return f'<div class="tb-counts">{"".join(f"<span>{fact}</span>" for fact in facts)}</div>'
 
 
@@ -188,8 +189,17 @@ def _elapsed(scene: Scene, now: float) -> float:
     if isinstance(story.final, (Finished, Stopped)):
         return story.final.seconds
     if story.last:
-        return story.last.elapsed_s + (max(0.0, now - story.last.at) if scene.state in LIVE else 0.0)
+        return story.last.elapsed_s + (_since_last(story, now) if scene.state in LIVE else 0.0)
     return max(0.0, now - story.started.at) if story.started and scene.state in LIVE else 0.0
+
+
+def _since_last(story: Story, now: float) -> float:
+    """Seconds of training since the last step; between a stop and its resume there are none."""
+    last, started = story.last, story.started
+    if last is None:
+        return 0.0
+    resumed = started is not None and 0 < started.resumed_from >= last.step
+    return max(0.0, now - (started.at if started and resumed else last.at))
 
 
 def _sentence(scene: Scene, lang: str) -> str:
@@ -214,10 +224,16 @@ def _sentence(scene: Scene, lang: str) -> str:
     phase = scene.story.phase
     going = phase and phase.code != _STEPS and not scene.story.predicted
     if phase and (state == "starting" or (state == "running" and going)):
-        return f"<p>{escape(spoken(phase.code, phase.values, lang).text)}</p>"
+        return f"<p>{escape(spoken(phase.code, _named(phase.values, lang), lang).text)}</p>"
     if state in ("queued", "starting", "stopping"):
         return f"<p>{text(f'said.{state}', lang)}</p>"
     return ""
+
+
+def _named(values: Values, lang: str) -> Values:
+    """The values of a phase with the name of a format as it stands on the page."""
+    key = values.get("format")
+    return {**values, "format": key_name(key, lang)} if isinstance(key, str) else values
 
 
 def _said(scene: Scene, lang: str) -> str:

@@ -35,13 +35,15 @@ _PHASES = (
     "evaluate_rows", "evaluate_model", "evaluate_answering", "evaluate_measuring", "judge_asking", "receipt_prompts",
     "receipt_replaying",
 )  # fmt: skip
+# Notes with such codes say what the rows answered so far are like: a run that goes on ends with new ones.
+_OF_ROWS = ("evaluate_stopped", "answers_", "score_zero", "rows_without_label")
 
 
 @dataclass(frozen=True)
 class Story:
     """`loss` and `smooth` hold a point per logged loss, the longest curves thinned; `count` and `mean` go on from there.
 
-    `predicted` is how far an evaluation is, `written` how far an export. `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
+    `predicted` is how far an evaluation is, whose earlier attempts took `earlier_s` seconds, `written` how far an export. `final` is how the run ended, None while it goes on. `answers` are in the order in which they were given. `phase` is
     what is being done when no steps are.
     """
 
@@ -62,6 +64,7 @@ class Story:
     phase: Note | None = None
     saved: Saved | None = None
     predicted: Predicted | None = None
+    earlier_s: float = 0.0
     written: Written | None = None
     final: Event | None = None
 
@@ -135,7 +138,11 @@ class _Draft:
 
     @take.register
     def _(self, event: Started) -> None:
-        self._story = replace(self._story, started=event, final=None, written=None)
+        earlier_s = 0.0
+        if event.task == "eval" and event.resumed_from and self._story.predicted:
+            earlier_s = self._story.earlier_s + self._story.predicted.elapsed_s
+            self._notes = [each for each in self._notes if not each.code.startswith(_OF_ROWS)]
+        self._story = replace(self._story, started=event, final=None, written=None, earlier_s=earlier_s)
 
     @take.register
     def _(self, event: Step) -> None:

@@ -35,7 +35,6 @@ class View:
     """
 
     kind: str = "train"
-    attached: bool = False
     run: str = ""
     awaits: str = ""
     cursor: Cursor = Cursor()
@@ -61,8 +60,8 @@ def show(jobs: Jobs, view: View, run: str) -> View:
     on = jobs.current() if job.state == "queued" else None
     if on and on.id != run and on.task == job.task:
         kept = view.cursor if view.run == on.id else Cursor()
-        return replace(view, attached=True, run=on.id, awaits=run, cursor=kept, trouble=None)
-    return replace(view, attached=True, run=run, awaits="", cursor=Cursor(), trouble=None)
+        return replace(view, run=on.id, awaits=run, cursor=kept, trouble=None)
+    return replace(view, run=run, awaits="", cursor=Cursor(), trouble=None)
 
 
 def act(jobs: Jobs, view: View, what: str, run: str) -> View:
@@ -133,9 +132,9 @@ def _chosen(jobs: Jobs, view: View) -> tuple[View, Job | None]:
                 view = replace(view, run=awaited.id, cursor=Cursor())
             view = replace(view, awaits="")
     job = _find(jobs, view.run) if view.run else None
-    if job is None and (view.run or not view.attached):
+    if job is None:
         job = _newest(jobs, view.kind)
-        view = replace(view, attached=True, run=job.id if job else "", cursor=Cursor())
+        view = replace(view, run=job.id if job else "", cursor=Cursor())
     return view, job
 
 

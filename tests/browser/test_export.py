@@ -110,6 +110,16 @@ def test_what_is_not_proved_is_not_called_ready(open_page: Open, server: Server)
     page.wait_for_selector(".tb-sum:visible")
 
 
+def test_a_double_click_is_one_wish_and_two_buttons_are_two(open_page: Open) -> None:
+    page = open_page()
+    tokens = page.evaluate(
+        """() => ['train', 'export', 'evaluate', 'train', 'export'].map((each) =>
+          window.tuneboard.press(['', ''], `say-${each}-start`)[0])"""
+    )
+    assert tokens[0] == tokens[3] and tokens[1] == tokens[4]
+    assert len(set(tokens)) == 3 and all(tokens)
+
+
 def test_a_mistake_stands_beside_its_control(open_page: Open, server: Server) -> None:
     page = open_page()
     open_tab(page)

@@ -15,11 +15,13 @@ from trainer.events import EventLog, Finished, Started
 from trainer.jobs.workspace import Workspace
 from trainer.paths import MODELS
 from webui import exported
+from webui.export_words import name_of
 from webui.i18n import LANGUAGES
 from webui.partner import Top
 
 TOP = Top("Qwen2.5-0.5B", "", "huggingface", "lora", (), "chatml")
 SPROUT = str(MODELS / "sprout")
+KINDS = ("merged", "gguf", "gguf", "ollama")
 
 
 @pytest.fixture
@@ -75,6 +77,7 @@ def test_the_menu_lists_every_format_and_a_typed_path(workspace: Workspace, tmp_
         found = exported.choices(workspace.exports, lang)
         assert len(found) == len({label for label, _ in found}) == 5
         assert found[-1][1] == exported.TYPED
+        assert all(name_of(kind, lang) in label for (label, _), kind in zip(found, KINDS, strict=False))
         assert all(exported.is_export(value) for _, value in found)
     paths = [
         exported.partner(workspace, value, "", TOP).checkpoints[0]

@@ -12,7 +12,7 @@ from trainer.errors import UserError
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
 from webui.drawer import MOST_TICKED, Drawer, act, drawer_html
-from webui.i18n import LANGUAGES
+from webui.i18n import LANGUAGES, say
 from webui.partner import TOP, Top, choices, partner, value_of
 
 
@@ -45,6 +45,11 @@ def test_ticked_runs_are_laid_over_one_another_with_what_differs(jobs: Jobs) -> 
     assert "LoRA rank" in html and "<td>4</td><td>64</td>" in html
     assert "Learning rate" not in html.partition("</table>")[0].partition("<table")[2]
     assert act(jobs, drawer, "tick", one.id).ticked == (two.id,)
+    three = finished(jobs, "three", lora_rank=4, plot_loss=True)
+    ticked = act(jobs, act(jobs, Drawer(), "tick", one.id), "tick", three.id)
+    for lang in LANGUAGES:
+        html = drawer_html(jobs, ticked, lang)
+        assert f"<td>{say('runs.no', lang)}</td><td>{say('runs.yes', lang)}</td>" in html
     many = Drawer()
     for number in range(MOST_TICKED + 3):
         many = act(jobs, many, "tick", f"run {number}")

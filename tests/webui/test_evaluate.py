@@ -64,7 +64,7 @@ def wanted(*chosen: str, rows: str = NAMED, **more: Any) -> Wanted:
 
 
 def judged(workspace: Workspace, run: str, lang: str = "en") -> str:
-    view = View(kind="eval", attached=True, run=run)
+    view = View(kind="eval", run=run)
     return look(workspace.jobs, view, lang, 0.0, Judge(workspace).body).body or ""
 
 
@@ -215,6 +215,8 @@ def test_a_wrong_answer_is_corrected_into_a_dataset(workspace: Workspace) -> Non
     done = act(results, empty, {"act": "correct", "id": "2", "answer": "Paris.", "name": "mine"})
     assert done.editing is None and done.told is not None and done.told.dataset == "mine"
     assert "mine" in rows_html(done, show(results, done), "en")
+    twice = act(results, done, {"act": "correct", "id": "2", "answer": "Paris.", "name": "mine"})
+    assert twice.told == done.told and twice.trouble is None, "a double click is one wish"
     assert act(results, browse, {"act": "edit", "id": "99"}).trouble is not None
 
 

@@ -194,7 +194,7 @@ def test_progress_is_by_bytes_and_tensors_and_unknown_while_the_model_is_asked()
 
 
 def shown(workspace: Workspace, run: str, lang: str = "en") -> str:
-    view = View(kind="export", attached=True, run=run)
+    view = View(kind="export", run=run)
     return look(workspace.jobs, view, lang, 0.0, Receipts(workspace).body).body or ""
 
 
@@ -215,6 +215,31 @@ def test_only_what_was_proved_is_ready(workspace: Workspace, lang: str) -> None:
         found = Elements(html)
         assert found.buttons["zip"]["data-id"] and found.buttons["chat"]["data-name"]
     assert good.count('data-act="chat"') == 3 and good.count('data-do="copy"') == 4
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_where_two_tokens_were_equally_likely_the_answers_are_not_called_others(lang: str) -> None:
+    facts = receipt("saves/x")
+    for made in facts["formats"]:
+        made["replay"]["tokens"] |= {"same": 254, "agreement": 0.9922, "ties": 1}
+    html = receipt_html(facts, RUN, (), lang)
+    runtime = facts["formats"][0]["replay"]["runtime"]
+    assert say("export.checked.tied", lang, runtime=runtime, same="254", of="256") in html
+    assert say("export.ready.near_text", lang) in html and say("export.ready.yes_text", lang) not in html
+
+
+def test_what_is_asked_of_now_has_its_name_on_the_page(workspace: Workspace) -> None:
+    folder = make(workspace.saves, "export_1", ("gguf",))
+    job = workspace.jobs.get(RUN)
+    events = [
+        Started(
+            total_steps=1, rows=0, trained_tokens=0, parameters=1, trainable=0, device="CPU", precision="f16",
+            task="export",
+        ),
+        Note(code="receipt_replaying", values={"format": "gguf:q8_0"}),
+    ]  # fmt: skip
+    scene = Scene(RUN, folder.name, "running", job.config, told(Story(), events), kind="export")
+    assert f"{say('export.formats.gguf.name', 'zh')} q8_0" in head(scene, "zh", 0.0)
 
 
 def test_a_receipt_holds_all_that_is_asked_of_it(workspace: Workspace) -> None:

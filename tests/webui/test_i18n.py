@@ -46,7 +46,7 @@ def test_texts_of_one_component_can_be_told_apart(lang: str) -> None:
     for name in options():
         assert texts[f"options.{name}.label"] != texts[f"options.{name}.help"]
     goals = [text for key, text in texts.items() if key.startswith("train.goal.")]
-    assert len(goals) == len(set(goals)) == 3
+    assert len(goals) == len(set(goals)) == 4
 
 
 def test_an_unknown_language_is_english_and_an_unknown_key_a_mistake() -> None:

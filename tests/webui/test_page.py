@@ -103,3 +103,15 @@ def test_the_script_cannot_be_ended_by_a_text() -> None:
 def test_no_endpoint_is_offered_to_strangers(page: gr.Blocks) -> None:
     offered = [fn.api_name for fn in page.fns.values() if fn.api_visibility == "public" and fn.fn is not None]
     assert offered == []
+
+
+def test_of_quick_presses_none_is_passed_over(page: gr.Blocks) -> None:
+    """Two runs taken out of the queue, or two runs ticked, one right after the other."""
+    drawn = {"run-head", "judged-head", "exported-head", "runs"}
+    modes = {
+        page.blocks[block].elem_id: fn.trigger_mode
+        for fn in page.fns.values()
+        for block, event in fn.targets
+        if event == "click" and page.blocks[block].elem_id in drawn
+    }
+    assert modes == dict.fromkeys(drawn, "multiple")

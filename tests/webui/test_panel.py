@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -105,6 +106,14 @@ def test_time_goes_on_between_steps_and_stands_still_at_the_end() -> None:
     )
     done = scene("stopped", told(Story(), [started(), last, *ENDINGS["stopped"]]))
     assert "1:02 elapsed" in head(done, "en", last.at + 500)
+
+
+def test_the_time_between_a_stop_and_its_resume_is_no_training() -> None:
+    last = step(40)
+    again = replace(started(resumed_from=40), at=last.at + 600)
+    resumed = scene("running", told(Story(), [started(), last, again]))
+    shown = head(resumed, "en", last.at + 605)
+    assert "0:45 elapsed" in shown and "0:55 left" in shown
 
 
 def test_a_rows_question_stands_beside_its_pictures_and_nothing_is_run() -> None:

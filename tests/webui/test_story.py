@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from trainer.events import (
     EventLog,
     Finished,
     Note,
+    Predicted,
     Sample,
     Saved,
     Started,
     Step,
     Stopped,
 )
+from webui.evaluate_head import counts
+from webui.i18n import say
 from webui.story import Cursor, Story, answers_by_prompt, follow, told
 
 
@@ -34,6 +38,12 @@ def step(number: int, loss: float | None = 1.0, total: int = 100) -> Step:
         step=number, total_steps=total, epoch=number / 10, elapsed_s=float(number), eta_s=float(total - number),
         loss=loss, lr=1e-3, grad_norm=0.5, tokens_per_s=100.0, memory_mb=64.0,
     )  # fmt: skip
+
+
+def answered(done: int, elapsed_s: float) -> Predicted:
+    return Predicted(
+        done=done, total=100, elapsed_s=elapsed_s, eta_s=1.0, rows_per_s=2.0, scores={}, memory_mb=64.0
+    )
 
 
 def run_events(count: int, seed: int = 0) -> list[Event]:
@@ -125,6 +135,23 @@ def test_phases_are_told_apart_from_notes_and_repeated_notes_are_one() -> None:
     )
     assert [note.code for note in story.notes] == ["rows_dropped"]
     assert story.phase is not None and story.phase.code == "phase_model"
+
+
+def test_what_is_said_of_the_first_rows_ends_when_the_others_are_answered() -> None:
+    first = [
+        replace(started(), task="eval"), answered(60, elapsed_s=43.0), Note(code="evaluate_seen"),
+        Note(code="evaluate_stopped", values={"done": 60, "total": 100}),
+        Note(code="answers_empty", values={"side": "base", "count": 9, "rows": 60}),
+    ]  # fmt: skip
+    stopped = told(Story(), [*first, Stopped(step=60, seconds=43.0, path="there")])
+    assert len(stopped.notes) == 3 and stopped.earlier_s == 0
+    again = replace(started(resumed_from=60), task="eval")
+    whole = told(Story(), [*first, again, answered(80, elapsed_s=5.0)])
+    assert [note.code for note in whole.notes] == ["evaluate_seen"] and whole.earlier_s == 43
+    third = told(whole, [replace(started(resumed_from=80), task="eval"), answered(100, elapsed_s=2.0)])
+    assert third.earlier_s == 48
+    ended = told(third, [Finished(step=100, seconds=2.0, path="there")])
+    assert say("live.elapsed", "en", time="0:50") in counts(ended, False, "en", 0.0)
 
 
 def test_answers_are_grouped_by_prompt_in_the_order_of_asking() -> None:

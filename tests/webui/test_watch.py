@@ -25,6 +25,7 @@ def test_a_page_attaches_to_what_is_there_and_rests_when_nothing_changes(jobs: J
     assert (again.head, again.body, again.log) == (None, None, None)
     job = jobs.submit(config("one", max_steps=3))
     wait(jobs, job.id, "finished")
+    assert see(jobs, again.view).view.run == job.id, "a page that waited for the first run shows it"
     done = fresh(jobs)
     assert done.view.run == job.id and 'data-state="finished"' in (done.head or "")
     assert not done.view.ticking

@@ -69,6 +69,8 @@ class Tally:
         self._points: list[Point] = []
         self._evaluations: list[Point] = []
         self._last: Step | Predicted | Written | None = None
+        # What earlier attempts of an evaluation took; a training counts on by itself.
+        self._earlier_s = 0.0
         self._evaluates = False
         self._means: dict[str, float] = {}
         self._total = 0
@@ -100,6 +102,10 @@ class Tally:
             limit = event.resumed_from
             self._points = [point for point in self._points if point[0] <= limit]
             self._evaluations = [point for point in self._evaluations if point[0] <= limit]
+            resumed = event.task == "eval" and event.resumed_from > 0
+            self._earlier_s = (
+                self._earlier_s + (self._last.elapsed_s if self._last else 0.0) if resumed else 0.0
+            )
             self._last, self._total, self.ending = None, event.total_steps, None
             self._evaluates = event.task == "eval"
             self.started_at = self.count
@@ -138,7 +144,7 @@ class Tally:
         return Facts(
             step=step,
             total_steps=self._total,
-            seconds=seconds,
+            seconds=self._earlier_s + seconds,
             eta_s=last.eta_s if last and ending is None else None,
             loss=self._points[-1][1] if self._points and not self._evaluates else None,
             scores=self._scores(),

@@ -156,8 +156,8 @@ class ChatTab:
         loaded = self._workspace.chat.loaded
         if loaded is None:
             return {}
-        tuned = " + ".join(short_name(each) for each in loaded.checkpoints) or loaded.model
-        return {side: tuned if side == "tuned" else loaded.model for side in loaded.sides}
+        tuned = " + ".join(short_name(each) for each in loaded.checkpoints) or short_name(loaded.model)
+        return {side: tuned if side == "tuned" else short_name(loaded.model) for side in loaded.sides}
 
     def _drawn(self, talk: Talk, lang: str, *, busy: bool = False) -> str:
         # A drawing after a press must differ from the one before it, or the page would not put its buttons right.

@@ -69,8 +69,8 @@ class EvaluateTab:
         with gr.Column(elem_classes="card", elem_id="evaluate-ask"):
             gr.HTML(tagged("evaluate.ask.title", "h3"))
             self.ask = gr.Radio(
-                [(say(f"evaluate.ask.{each}"), each) for each in ROWS], value=NAMED, show_label=False, container=False,
-                elem_id="say-evaluate-ask", interactive=True,
+                [(say(f"evaluate.ask.{each}"), each) for each in ROWS], value=NAMED, label=say("evaluate.ask.title"),
+                show_label=False, container=False, elem_id="say-evaluate-ask", interactive=True,
             )  # fmt: skip
             with gr.Row(elem_classes="fields"):
                 self.datasets = gr.Dropdown(

@@ -11,7 +11,7 @@ from trainer.errors import UserError
 from trainer.jobs.jobs import Jobs
 from webui.drawer import Drawer, act, drawer_html
 from webui.held import Held
-from webui.live import ALONE, QUIET, TABS, RunPanel, act_of, chosen_run
+from webui.live import ALONE, PRESSED, QUIET, TABS, RunPanel, act_of, chosen_run
 from webui.tabs.top import Top
 from webui.watch import View
 from webui.watch import act as panel_act
@@ -87,7 +87,7 @@ class RunsDrawer:
         given, drawn = [self._state, self._language], self._html
         top.runs.click(self._draw, given, drawn, js=OPEN, **QUIET)
         self._html.load(self._draw, given, drawn, **ALONE)
-        self._html.click(self._act, given, drawn, **QUIET)
+        self._html.click(self._act, given, drawn, **PRESSED)
         self._language.change(self._draw, given, drawn, **QUIET)
 
     def open_in(self, panels: dict[str, RunPanel], tabs: gr.Tabs) -> None:

@@ -93,8 +93,8 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
     with gr.Column(elem_classes="card", elem_id="basics-card"):
         gr.HTML(tagged("train.panel.basics", "h3"))
         goal = gr.Radio(
-            [(say(f"train.goal.{name}"), name) for name in form.PRESETS], value="balanced", show_label=False,
-            container=False, elem_id="say-train-goal",
+            [(say(f"train.goal.{name}"), name) for name in form.PRESETS], value="balanced",
+            label=say("train.goal.label"), show_label=False, container=False, elem_id="say-train-goal",
         )  # fmt: skip
         html["preset_note"] = gr.HTML(elem_id="goal-note")
         made |= _fields("basics", values)
