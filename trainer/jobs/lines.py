@@ -64,8 +64,9 @@ def line(event: Event) -> str:
             loss = "" if event.loss is None else f", mean loss {event.loss:.4f}"
             return f"finished: {event.step} steps in {clock(event.seconds)}{loss} -> {event.path}"
         case Stopped():
-            where = f" -> {event.path}" if event.path else ", nothing saved yet"
-            return f"stopped after {event.step} steps in {clock(event.seconds)}{where}"
+            after = f"stopped after {event.step} steps in" if event.step else "stopped after"
+            where = f" -> {event.path}" if event.path else ", nothing saved"
+            return f"{after} {clock(event.seconds)}{where}"
         case Failed():
             return f"failed: {event.text}"
         case _:
