@@ -136,4 +136,4 @@ def test_events_are_plain_lines() -> None:
     each = Evaluated(step=3, epoch=1.5, loss=0.5, parts={"a": 0.25, "b": 0.75})
     assert line(each) == "step 3  evaluation loss 0.5000  (a 0.2500, b 0.7500)"
     assert line(Sample(step=0, prompt="who?", answer="a\nb")) == "step 0  'who?' -> 'a b'"
-    assert line(Stopped(step=0, seconds=1, path="")) == "stopped after 0 steps in 0:01, nothing saved yet"
+    assert line(Stopped(step=0, seconds=1, path="")) == "stopped after 0:01, nothing saved"
