@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from trainer.errors import UserError
 from webui import partner as a_run
 from webui.export_words import name_of
 from webui.i18n import say
-from webui.partner import Partner, Top, model_of, short_name
+from webui.partner import TOP, Partner, Top, model_of, short_name
 
 if TYPE_CHECKING:
     from trainer.jobs.exports import Exported, Exports
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 # The menu's value for a path that is typed; the others are "export:<run>#<format>:<type>".
 TYPED = "typed:"
 _EXPORT = "export:"
+# A run is compared with its base unless the person has said otherwise; of a typed path nobody knows the base. Without the
+# server: who presses Load at once gets what the page shows.
+SUITED = f"""(whom, mode) => {{
+  if (whom === {json.dumps(TOP)} || mode !== 'base') return mode;
+  return whom === {json.dumps(TYPED)} ? 'tuned' : 'compare';
+}}"""
 
 
 def is_export(whom: str) -> bool:

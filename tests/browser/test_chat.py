@@ -140,6 +140,7 @@ def test_a_path_can_be_typed_and_a_wrong_one_is_told(open_page: Open) -> None:
     assert page.locator("#say-chat-path").count() == 0
     page.click("#say-chat-run input")
     page.click("ul[role='listbox'] li >> nth=-1")
+    page.wait_for_selector(f"#say-chat-mode label.selected:has-text('{say('chat.mode.tuned', 'ru')}')")
     box = "#say-chat-path input, #say-chat-path textarea"
     page.fill(box, "/no/such/model.gguf")
     page.press(box, "Enter")

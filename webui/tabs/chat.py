@@ -130,8 +130,8 @@ class ChatTab:
         )  # fmt: skip
         self.pictures.click(self._press, kept, [self.tray, self.pictures], **QUIET)
         self.whom.focus(self._choices, [self._language], [self.whom], trigger_mode="always_last", **QUIET)
-        suits = [self.mode, self.path]
-        self.whom.input(self._suit, [self.whom, self.mode], suits, trigger_mode="always_last", **QUIET)
+        self.whom.input(None, [self.whom, self.mode], self.mode, js=exported.SUITED)
+        self.whom.input(_is_typed, self.whom, self.path, trigger_mode="always_last", **QUIET)
         self.path.submit(self._do_load, loads, self._loaded, **QUIET)
         gr.on([self.message.submit, self._send.click], self._ask, [self.message, *asked], answered, **QUIET)
         self.columns.retry(self._retry, asked, answered, **QUIET)
@@ -182,12 +182,6 @@ class ChatTab:
         return status_html(Status(chat.state, chat.loaded, on, taken_mb(), problem=told.value, **more), lang)
 
     # Loading
-
-    def _suit(self, whom: str, mode: str) -> list[Any]:
-        """A run is compared with its base unless the person has said otherwise; of a typed path nobody knows the base."""
-        typed = whom == exported.TYPED
-        suited = "tuned" if typed else "compare"
-        return [suited if whom != TOP and mode == "base" else gr.skip(), gr.update(visible=typed)]
 
     def _opener(self, find: Callable[[gr.EventData], str | None]) -> Callable[..., Iterator[list[Any]]]:
         """A handler that loads what an event names: `find` gives the value of the menu, None when it names nothing."""
@@ -344,6 +338,10 @@ class ChatTab:
     def _clear(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         self._uploads.drop(talk.pictures)
         return [Talk(), self._drawn(Talk(), lang), self._drawn_tray(tray, Talk(), lang)]
+
+
+def _is_typed(whom: str) -> Any:
+    return gr.update(visible=whom == exported.TYPED)
 
 
 def _to_chat(event: gr.EventData) -> Any:
