@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.errors import UserError
-from trainer.events import EventLog
+from trainer.events import EventLog, Stopped
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
 from trainer.paths import safe_path
@@ -142,7 +142,12 @@ def _newest(jobs: Jobs, kind: str) -> Job | None:
     on = jobs.current()
     if on and on.task == kind:
         return on
-    return next((job for job in jobs.list() if job.task == kind), None)
+    found = [job for job in jobs.list() if job.task == kind]
+    # A run that was taken out of the queue before it began has nothing to show.
+    begun = (
+        job for job in found if not (isinstance(job.facts.ending, Stopped) and not job.facts.total_steps)
+    )
+    return next(begun, found[0] if found else None)
 
 
 def _find(jobs: Jobs, run: str) -> Job | None:

@@ -93,6 +93,10 @@ def test_a_second_start_waits_in_sight_and_the_page_goes_over_to_it(jobs: Jobs, 
     bystander = see(jobs, other)
     assert bystander.view.run == one.id and 'data-act="show"' in (bystander.head or "")
     assert see(jobs, act(jobs, bystander.view, "show", two.id)).view.run == two.id
+    run.gate.set()
+    wait(jobs, two.id, "finished")
+    # The newest is one that was cancelled before it began; a new page shows what there is to see.
+    assert jobs.get(three.id).state == "stopped" and fresh(jobs).view.run == two.id
 
 
 def test_a_failing_run_shows_its_sentence_and_the_next_one_starts(jobs: Jobs, run: FakeRun) -> None:
