@@ -25,3 +25,8 @@ element.addEventListener('scroll', (event) => {
 watch('value', () => {
   for (const box of element.querySelectorAll('.tb-talk')) if (!box.tbAway) box.scrollTop = box.scrollHeight;
 });
+// While something is being loaded, by whichever page, the line is asked for again: it ends when that does, even if the
+// answer that says so was overtaken by one that was asked before.
+setInterval(() => {
+  if (!document.hidden && element.querySelector('.tb-chat-status[data-state=loading]')) trigger('load', {});
+}, 2000);

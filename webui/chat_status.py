@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 import psutil
 
@@ -16,20 +17,31 @@ from webui.partner import short_name
 from webui.words import count, memory
 
 
+class Standing(NamedTuple):
+    """What stands after a page's last press: what went wrong, or the name of what it has begun to load."""
+
+    problem: UserError | None = None
+    loading: str = ""
+
+
 @dataclass(frozen=True)
 class Status:
     """`state` and `loaded` are the engine's; `run_is_on` says whether something is trained meanwhile.
 
-    `taken_mb` is what the program takes in MB; `loading` names what is being loaded; `freed_mb` is told after unloading.
+    `taken_mb` is what the program takes in MB; `freed_mb` is told after unloading.
     """
 
     state: str
     loaded: Loaded | None
     run_is_on: bool
     taken_mb: float
-    loading: str = ""
+    standing: Standing = Standing()
     freed_mb: float | None = None
-    problem: UserError | None = None
+
+    @property
+    def loads(self) -> bool:
+        """Whether something is being loaded; who has just asked for it may be told before the engine knows."""
+        return self.state == "loading" or self.standing.loading != ""
 
 
 def taken_mb() -> float:
@@ -60,17 +72,17 @@ def status_html(status: Status, lang: str) -> str:
         lines.append(say("chat.run_is_on", lang))
     notes = "".join(f'<p class="tb-hint">{escape(line)}</p>' for line in lines)
     return (
-        f'<section class="tb-chat-status" data-state="{"loading" if status.loading else status.state}" '
+        f'<section class="tb-chat-status" data-state="{"loading" if status.loads else status.state}" '
         f'data-at="{status.taken_mb}"><div class="tb-title">'
         f'<span class="tb-state {dot}"><i class="tb-dot"></i><span role="status">{escape(text)}</span></span>'
         f'<span class="tb-name">{escape(" · ".join(facts))}</span><span class="tb-buttons">{unload}</span></div>'
-        f"{notes}{_problem(status.problem, lang)}</section>"
+        f"{notes}{_problem(status.standing.problem, lang)}</section>"
     )
 
 
 def _line(status: Status, lang: str) -> tuple[str, str]:
-    if status.loading:
-        return "tb-is-running", say("chat.loading", lang, name=status.loading)
+    if status.loads:
+        return "tb-is-running", say("chat.loading", lang, name=status.standing.loading or "…")
     if status.freed_mb is not None:
         return "", say("chat.freed", lang, memory=memory(status.freed_mb))
     loaded = status.loaded

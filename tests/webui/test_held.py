@@ -14,6 +14,7 @@ import pytest
 
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
+from webui.chat_status import Standing
 from webui.data_state import Drawer, Press
 from webui.held import Held
 from webui.i18n import say
@@ -65,13 +66,16 @@ def test_what_went_wrong_stands_until_the_next_press(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     tab = ChatTab.__new__(ChatTab)
     tab._workspace = workspace
-    told: Held[UserError | None] = Held(None)
+    told = Held(Standing())
     wrong = say("errors.chat_no_question.text")
     assert wrong in tab._status(told, "en", problem=UserError("chat_no_question"))
     assert wrong in tab._refresh(Talk(), Tray(), told, "en")[1]
     assert say("errors.chat_no_question.text", "zh") in tab._refresh(Talk(), Tray(), told, "zh")[1]
     assert wrong not in tab._status(told, "en")
     assert wrong not in tab._refresh(Talk(), Tray(), told, "en")[1]
+    # What is being loaded is named until the engine has done with it, whichever answer comes last.
+    assert 'data-state="loading"' in tab._status(told, "en", loading="Sprout") and told.value.loading
+    assert 'data-state="empty"' in tab._again(Talk(), Tray(), told, "en")[0]
     workspace.close()
 
 

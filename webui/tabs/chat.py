@@ -14,11 +14,11 @@ from trainer.jobs.workspace import Workspace
 from trainer.options import options
 from webui import controls, exported
 from webui.chat_request import SETTINGS, request, sides_of
-from webui.chat_status import Status, status_html, taken_mb
+from webui.chat_status import Standing, Status, status_html, taken_mb
 from webui.evaluate_sent import sent_row
 from webui.held import Held
 from webui.i18n import say
-from webui.live import QUIET, act_of, chosen_run
+from webui.live import ALONE, QUIET, act_of, chosen_run
 from webui.partner import TOP, Top, choices, short_name, value_of
 from webui.pictures import Tray, Uploads, receive, recounted, refused, tray_html
 from webui.tabs import top as bar
@@ -27,8 +27,8 @@ from webui.theme import HERE
 
 # An answer is drawn at most this often, whatever the model's speed.
 DRAW_S = 0.1
-# What went wrong at the last press; refreshing the tab must not take it away.
-Told = Held[UserError | None]
+# What stands after the last press; drawing the tab anew must not take it away.
+Told = Held[Standing]
 SCRIPT = (HERE / "chat.js").read_text(encoding="utf-8")
 TRAY = (HERE / "chat_tray.js").read_text(encoding="utf-8")
 
@@ -61,7 +61,7 @@ class ChatTab:
         # A page that has been closed for an hour takes its pictures along.
         self.talk = gr.State(Talk(), delete_callback=lambda talk: self._uploads.drop(talk.pictures))
         self.tray = gr.State(Tray(), delete_callback=lambda tray: self._uploads.drop(tray.pictures))
-        self._told = gr.State(Held(None))
+        self._told = gr.State(Held(Standing()))
         self.columns = gr.HTML(elem_id="chat-columns", apply_default_css=False, js_on_load=SCRIPT)
         self.pictures = gr.HTML(elem_id="chat-tray", apply_default_css=False, js_on_load=TRAY)
         self._dropped = gr.File(visible=False, file_count="multiple")
@@ -123,14 +123,16 @@ class ChatTab:
         answered = [self.talk, self.columns, self.message, self.status, self.tray, self.pictures]
         loads = [self.whom, self.path, self.mode, *kept, *self._top]
         self._load.click(self._do_load, loads, self._loaded, **QUIET)
-        self.status.click(self._unload, kept, [self.status, self.columns, self.pictures], **QUIET)
+        drawn = [self.status, self.columns, self.pictures]
+        self.status.click(self._unload, kept, drawn, **QUIET)
+        self.status.load(self._again, kept, drawn, **ALONE)
         self.pictures.upload(
             self._receive, [self._dropped, *kept], [self.tray, self.pictures],
             js="(_, ...given) => [window.tuneboardTray.taken(), ...given]", **QUIET,
         )  # fmt: skip
         self.pictures.click(self._press, kept, [self.tray, self.pictures], **QUIET)
         self.whom.focus(self._choices, [self._language], [self.whom], trigger_mode="always_last", **QUIET)
-        self.whom.input(None, [self.whom, self.mode], self.mode, js=exported.SUITED)
+        self.whom.input(None, [self.whom, self.mode], self.mode, js=exported.SUITED, trigger_mode="multiple")
         self.whom.input(_is_typed, self.whom, self.path, trigger_mode="always_last", **QUIET)
         self.path.submit(self._do_load, loads, self._loaded, **QUIET)
         gr.on([self.message.submit, self._send.click], self._ask, [self.message, *asked], answered, **QUIET)
@@ -143,8 +145,13 @@ class ChatTab:
     def _refresh(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
         """The tab as it is. It is no press: a problem that stands beside it goes on standing."""
         with told.turn:
-            drawn = [self._line(told, lang), self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)]
-            return [self._choices(lang), *drawn]
+            return [self._choices(lang), *self._again(talk, tray, told, lang)]
+
+    def _again(self, talk: Talk, tray: Tray, told: Told, lang: str) -> list[Any]:
+        with told.turn:
+            if self._workspace.chat.state != "loading":
+                told.value = Standing(told.value.problem)
+            return [self._line(told, lang), self._drawn(talk, lang), self._drawn_tray(tray, talk, lang)]
 
     def _choices(self, lang: str) -> Any:
         return gr.update(choices=self._menu(lang))
@@ -170,16 +177,18 @@ class ChatTab:
             tray, talk.pictures, loaded.sees if loaded else None, lang, limit=limit, acts=acts
         )  # fmt: skip
 
-    def _status(self, told: Told, lang: str, problem: UserError | None = None, **more: Any) -> str:
-        """The line after a press; its problem stands until the next one."""
+    def _status(
+        self, told: Told, lang: str, problem: UserError | None = None, loading: str = "", **more: Any
+    ) -> str:
+        """The line after a press; what it says of a problem stands until the next one."""
         with told.turn:
-            told.value = problem
+            told.value = Standing(problem, loading)
             return self._line(told, lang, **more)
 
     def _line(self, told: Told, lang: str, **more: Any) -> str:
-        chat = self._workspace.chat
+        chat, standing = self._workspace.chat, told.value
         on = self._workspace.jobs.current() is not None
-        return status_html(Status(chat.state, chat.loaded, on, taken_mb(), problem=told.value, **more), lang)
+        return status_html(Status(chat.state, chat.loaded, on, taken_mb(), standing, **more), lang)
 
     # Loading
 
@@ -219,16 +228,9 @@ class ChatTab:
             first = [gr.skip(), gr.skip()]
 
     def _open_row(
-        self,
-        page: gr.Request,
-        event: gr.EventData,
-        held: Any,
-        talk: Talk,
-        tray: Tray,
-        told: Told,
-        lang: str,
+        self, page: gr.Request, event: gr.EventData, held: Any, talk: Talk, tray: Tray, told: Told, lang: str,
         *top: Any,
-    ) -> Iterator[list[Any]]:
+    ) -> Iterator[list[Any]]:  # fmt: skip
         try:
             sent = sent_row(self._workspace, held.value.browse.run, act_of(event)[1])
             whom, mode = sent.whom, "compare" if sent.whom != TOP else "base"
