@@ -6,31 +6,12 @@ from collections.abc import Sequence
 from html import escape
 
 from trainer.errors import UserError
-from trainer.options import options
+from webui import beside
 from webui.evaluate_desk import HELD, Forecast, Keeps
 from webui.i18n import say, say_error
 from webui.marks import about
 from webui.words import count
 
-# A mistake stands beside its control, too.
-_MARKS = """
-const show = () => {
-  document.querySelectorAll('#TAB-decide [data-mark=problem]').forEach((each) => each.remove());
-  document.querySelectorAll('#TAB-decide .tb-wrong').forEach((each) => each.classList.remove('tb-wrong'));
-  element.querySelectorAll('[data-field]').forEach((each) => {
-    const { field } = each.dataset;
-    const block = document.getElementById('say-TAB-' + field) || document.querySelector('#TAB-decide #say-options-' + field)
-      || document.querySelector('#TAB-decide #o-' + field);
-    if (!field || !block) return;
-    const said = document.createElement('div');
-    said.dataset.mark = 'problem';
-    said.textContent = each.textContent;
-    block.append(said);
-    block.classList.add('tb-wrong');
-  });
-};
-watch('value', show);
-"""
 # Controls whose names differ from those of the options that they fill.
 _CONTROLS = {
     "eval_dataset": "datasets",
@@ -41,12 +22,7 @@ _CONTROLS = {
 }
 
 
-def marks_beside(tab: str) -> str:
-    """The script of the element with the mistakes of a tab."""
-    return _MARKS.replace("TAB", tab)
-
-
-SCRIPT = marks_beside("evaluate")
+SCRIPT = beside.marks_beside("evaluate")
 
 
 def outlook(forecast: Forecast, lang: str) -> str:
@@ -85,18 +61,7 @@ def _note(key: str, lang: str, kind: str = "", **values: str) -> str:
 
 def problems(found: Sequence[UserError], lang: str) -> str:
     """Every mistake with the way out, and the control that it belongs to."""
-    if not found:
-        return ""
-    items = "".join(_problem(each, lang) for each in found)
-    return f'<div class="tb-problem" role="alert"><ul class="tb-plain-list">{items}</ul></div>'
-
-
-def _problem(error: UserError, lang: str) -> str:
-    told = say_error(error, lang)
-    field = _CONTROLS.get(error.field, error.field)
-    name = f"<b>{escape(say(f'options.{error.field}.label', lang))}</b>: " if error.field in options() else ""
-    said = f'<span data-field="{escape(field)}">{escape(told.text)} {escape(told.hint)}</span>'
-    return f"<li>{name}{said}</li>"
+    return beside.problems(found, _CONTROLS, lang)
 
 
 def _say(key: str, lang: str, **values: object) -> str:

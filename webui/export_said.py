@@ -8,15 +8,13 @@ from pathlib import Path
 
 from trainer.errors import UserError
 from trainer.events import Note
-from trainer.options import options
-from webui.evaluate_said import marks_beside
+from webui import beside
 from webui.export_desk import Forecast
 from webui.export_words import names, size
 from webui.i18n import say, say_error
 from webui.panel import spoken
 
-# A mistake stands beside its control, too.
-SCRIPT = marks_beside("export")
+SCRIPT = beside.marks_beside("export")
 # Controls whose names differ from those of the options that they fill.
 _CONTROLS = {"export_format": "formats", "adapter_name_or_path": "from", "model_name_or_path": "from"}
 # Less than this share of what is free is not worth a word.
@@ -73,18 +71,7 @@ def _note(note: Note, lang: str) -> str:
 
 def problems(found: Sequence[UserError], lang: str) -> str:
     """Every mistake with the way out, and the control that it belongs to."""
-    if not found:
-        return ""
-    items = "".join(_problem(each, lang) for each in found)
-    return f'<div class="tb-problem" role="alert"><ul class="tb-plain-list">{items}</ul></div>'
-
-
-def _problem(error: UserError, lang: str) -> str:
-    told = say_error(error, lang)
-    field = _CONTROLS.get(error.field, error.field)
-    name = f"<b>{escape(say(f'options.{error.field}.label', lang))}</b>: " if error.field in options() else ""
-    said = f'<span data-field="{escape(field)}">{escape(told.text)} {escape(told.hint)}</span>'
-    return f"<li>{name}{said}</li>"
+    return beside.problems(found, _CONTROLS, lang)
 
 
 def _say(key: str, lang: str, **values: object) -> str:
