@@ -16,6 +16,8 @@ FLOOR = {
     f"trainer.{name}"
     for name in ("options", "values", "config", "contradictions", "compat", "errors", "events", "paths")
 }
+# The floor's modules that are folders of tables.
+FLOOR |= {f"trainer.options.{path.stem}" for path in (REPOSITORY / "trainer" / "options").glob("[a-z]*.py")}
 MAY_READ_ENVIRONMENT = {"app", "trainer.cli", "trainer.jobs.launch"}
 # Rooms by height: a module imports only from rooms below its own.
 ROOMS = {
@@ -42,6 +44,7 @@ FACE = (
     "dataset",
     "chat",
     "model.catalog",
+    "device",
 )
 
 

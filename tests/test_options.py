@@ -31,7 +31,8 @@ INFOS = list(options().values())
 @cache
 def names_read() -> frozenset[str]:
     """Attributes read anywhere in trainer/ but where options are declared and translated."""
-    floor = {REPOSITORY / "trainer" / name for name in ("options.py", "compat.py", "manual.py")}
+    floor = {REPOSITORY / "trainer" / name for name in ("compat.py", "manual.py")}
+    floor |= set((REPOSITORY / "trainer" / "options").glob("*.py"))
     found: set[str] = set()
     for path in (REPOSITORY / "trainer").rglob("*.py"):
         if path not in floor:
@@ -57,7 +58,8 @@ def test_an_option_is_declared_whole(info: OptionInfo) -> None:
     for value in (info.default, info.form_default):
         assert checked(info, list(value) if isinstance(value, tuple) else value) == value
     for name, values in info.when.items():
-        allowed = get_args(plain_kind(options()[name].kind))
+        kind = plain_kind(options()[name].kind)
+        allowed = ("true", "false") if kind is bool else get_args(kind)
         assert set(values) <= set(allowed)
     if info.min is not None or info.max is not None:
         assert plain_kind(info.kind) in (int, float)

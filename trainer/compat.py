@@ -39,18 +39,17 @@ HARMLESS = frozenset({
     "use_reentrant_gc", "remove_unused_columns",
     "include_tokens_per_second", "include_effective_tokens_per_second",
     "logging_dir",
-    "project", "trackio_space_id", "hub_private_repo", "swanlab_project", "swanlab_run_name", "swanlab_workspace",
-    "swanlab_mode", "double_quantization", "quantization_method", "pissa_iter", "galore_rank", "galore_update_interval", "galore_scale",
-    "galore_target", "apollo_rank", "apollo_update_interval", "apollo_scale", "apollo_target", "badam_mode",
-    "badam_switch_mode", "badam_switch_interval", "badam_update_ratio", "freeze_trainable_layers",
-    "freeze_trainable_modules", "pref_beta", "pref_ftx", "pref_loss", "ref_model", "simpo_gamma", "dpo_label_smoothing",
-    "loraplus_lr_embedding", "predict_with_generate", "ray_run_name", "ray_num_workers",
+    "trackio_space_id", "hub_private_repo", "swanlab_project", "swanlab_run_name", "swanlab_workspace",
+    "badam_mode",
+    "badam_switch_mode", "badam_switch_interval", "badam_update_ratio",
+    "pref_beta", "pref_ftx", "pref_loss", "ref_model", "simpo_gamma", "dpo_label_smoothing",
+    "predict_with_generate", "ray_run_name", "ray_num_workers",
     "top_k", "num_beams", "repetition_penalty", "length_penalty", "skip_special_tokens",
     # Said by files that train in bf16 without a GPU; the device is chosen here by what the machine has.
     "use_cpu",
     # Calibration of GPTQ, which is refused where it is asked for.
     "export_quantization_dataset", "export_quantization_nsamples", "export_quantization_maxlen",
-    "resources_per_worker", "placement_strategy", "asft_alpha", "eaft_alpha", "init_special_tokens",
+    "resources_per_worker", "placement_strategy", "asft_alpha", "eaft_alpha",
 })  # fmt: skip
 
 
@@ -72,15 +71,12 @@ def _not_yet(*names: str) -> dict[str, Refusal]:
 
 REFUSED: dict[str, Refusal] = {
     **_not_yet(
-        "quantization_bit", "deepspeed", "fsdp", "fsdp_config",
-        "additional_target", "use_rslora", "use_dora", "pissa_init", "pissa_convert", "use_llama_pro", "use_galore",
-        "use_apollo", "use_badam", "use_muon", "use_adam_mini", "use_dft_loss", "use_asft_loss", "use_eaft_loss",
-        "early_stopping_steps", "resize_vocab", "add_tokens", "add_special_tokens", "new_special_tokens_config",
-        "rope_scaling", "shift_attn", "mixture_of_depths", "use_unsloth", "use_unsloth_gc", "enable_liger_kernel",
-        "upcast_layernorm", "upcast_lmhead_output", "train_from_scratch", "moe_aux_loss_coef", "use_swanlab",
-        "freeze_extra_modules", "split_special_tokens", "tool_format",
+        "use_badam", "use_adam_mini", "use_asft_loss", "use_eaft_loss",
+            "shift_attn", "mixture_of_depths", "use_unsloth", "use_unsloth_gc",
+        "use_swanlab",
+        "split_special_tokens", "tool_format",
         "compute_accuracy", "fp8", "adapter_folder",
-        "use_v1_kernels", "disable_shuffling", "use_mca", "use_megatron_bridge", "use_hyper_parallel", "reward_model",
+        "use_v1_kernels", "use_mca", "use_megatron_bridge", "use_hyper_parallel", "reward_model",
         "eval_num_beams",
     ),
     "ignore_pad_token_for_loss": Refusal(

@@ -21,12 +21,14 @@ from trainer.events import Note
 from trainer.options import (
     SECTIONS,
     DataOptions,
+    DistributedOptions,
     EvaluateOptions,
     ExportOptions,
     GenerateOptions,
     LoraOptions,
     MethodOptions,
     ModelOptions,
+    OptimizerOptions,
     TrainOptions,
     options,
 )
@@ -44,6 +46,8 @@ class RunConfig:
     method: MethodOptions = MethodOptions()
     lora: LoraOptions = LoraOptions()
     train: TrainOptions = TrainOptions()
+    optimizer: OptimizerOptions = OptimizerOptions()
+    distributed: DistributedOptions = DistributedOptions()
     generate: GenerateOptions = GenerateOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
     export: ExportOptions = ExportOptions()

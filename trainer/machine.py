@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import psutil
 
 from trainer import __version__
+from trainer.device import listed as accelerators
 
 PACKAGES = (
     "torch",
@@ -34,9 +35,10 @@ def device() -> str:
     """The device that a run would use, with its memory. Imports torch, which takes seconds."""
     import torch
 
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        return f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if found := accelerators():
+        return "; ".join(
+            f"{each.name}, {each.free / 2**30:.1f} of {each.total / 2**30:.1f} GiB free" for each in found
+        )
     return f"CPU, {torch.get_num_threads()} threads"
 
 

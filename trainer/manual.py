@@ -16,6 +16,8 @@ _TITLES = {
     "method": "Method",
     "lora": "LoRA",
     "train": "Training",
+    "optimizer": "Optimisers",
+    "distributed": "Many processes",
     "generate": "Chat and generation",
     "evaluate": "Evaluation",
     "export": "Export",
@@ -94,7 +96,7 @@ def markdown() -> str:
     lines = [
         "# Options",
         "",
-        "Made by `python -m trainer options --markdown > docs/options.md`; the source is `trainer/options.py`.",
+        "Made by `python -m trainer options --markdown > docs/options.md`; the source is `trainer/options/`.",
         "",
         "Each option has the same name in a YAML or JSON file (`name: value`), as a flag (`--name value` or",
         "`name=value`) and on the page. *Default* holds for files and flags; where the page proposes something else it",

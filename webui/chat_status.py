@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
+from trainer import device
 from trainer.chat.engine import Loaded
 from trainer.errors import UserError
 from webui.i18n import say, say_error
@@ -47,10 +48,9 @@ class Status:
 def taken_mb() -> float:
     """Memory of this process in MB, and what it holds on a GPU."""
     taken = psutil.Process().memory_info().rss
-    torch = sys.modules.get("torch")
-    cuda = getattr(torch, "cuda", None)
-    if cuda is not None and cuda.is_initialized():
-        taken += cuda.memory_reserved()
+    # While the libraries are still being imported in the background nothing waits for them.
+    if getattr(sys.modules.get("torch"), "get_device_module", None):
+        taken += device.reserved_memory()
     return float(taken) / 1024**2
 
 

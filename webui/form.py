@@ -23,7 +23,10 @@ from webui.controls import show
 Values = dict[str, Any]
 CUSTOM = "Custom"
 # Panels of the Train tab that are folded up at first, in their order.
-FOLDED = ("rows", "lora", "memory", "saving", "evaluation", "learning", "multimodal", "advanced")
+FOLDED = (
+    "rows", "lora", "freeze", "memory", "devices", "optimizer", "vocabulary", "saving", "evaluation", "learning", "multimodal",
+    "advanced",
+)  # fmt: skip
 SHOWN = ("top", "data", "basics", *FOLDED)
 # Seldom touched options of the data, which the page folds up.
 ROWS = (
@@ -207,8 +210,14 @@ def hidden(values: Mapping[str, Any]) -> set[str]:
     return {
         name
         for name, info in _fields()
-        if any(values.get(other) not in allowed for other, allowed in info.when.items() if other in values)
+        if any(
+            _word_of(values[other]) not in allowed for other, allowed in info.when.items() if other in values
+        )
     }
+
+
+def _word_of(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Filling(NamedTuple):

@@ -1,7 +1,7 @@
 """Every text of the page in five languages.
 
 `locales/<lang>/<area>.json` holds the texts of an area. English texts of options and of sentences are not kept twice:
-they come from `trainer/options.py` and `trainer/sentences/`. The page itself speaks through `page.js`: a component whose
+they come from `trainer/options/` and `trainer/sentences/`. The page itself speaks through `page.js`: a component whose
 id is `say-<area>-<name>` shows the text `<area>.<name>`, so a change of language needs no trip to the server. Handlers
 that write HTML receive the language and call `say`.
 """

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from trainer import device as accelerator
 from trainer.config import RunConfig
 from trainer.dataset.conversation import Row, RowProblem
 from trainer.errors import UserError
@@ -15,7 +16,7 @@ from trainer.evaluate.rows import label_of, question_of
 from trainer.evaluate.scores import Tally
 from trainer.evaluate.session import Session, Spent
 from trainer.events import Event, Note, Started
-from trainer.model.memory import device_name, give_back
+from trainer.model.memory import give_back
 from trainer.model.sides import Loader, Plan, Side
 from trainer.model.voices import BASE, TUNED
 from trainer.paths import RunFolder
@@ -96,7 +97,7 @@ class Passes:
         self._emit(
             Started(
                 task="eval", total_steps=rows, rows=rows, trained_tokens=0, trainable=0,
-                parameters=sum(each.numel() for each in model.parameters()), device=device_name(),
+                parameters=sum(each.numel() for each in model.parameters()), device=accelerator.name(),
                 precision=str(model.dtype).removeprefix("torch."), resumed_from=done,
             )
         )  # fmt: skip

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainer import device as accelerator
 from trainer.config import RunConfig, require_task
 from trainer.dataset.conversation import Row, RowProblem
 from trainer.dataset.load import REASONS_TOLD
@@ -20,7 +21,7 @@ from trainer.evaluate.results import results_of
 from trainer.evaluate.rows import label_of, rows_of
 from trainer.evaluate.scores import Tally
 from trainer.events import Event, Finished, Note, Stopped
-from trainer.model.memory import device_name, give_back, is_out_of_memory
+from trainer.model.memory import give_back, is_out_of_memory
 from trainer.model.voices import BASE, TUNED
 from trainer.paths import RunFolder
 
@@ -43,7 +44,7 @@ def run_eval(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = No
     finally:
         give_back()
     # Raised outside the handler: the first error's traceback would keep the model in memory.
-    raise UserError("evaluate_memory", device=device_name())
+    raise UserError("evaluate_memory", device=accelerator.name())
 
 
 class _Run:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from trainer import device as accelerator
 from trainer.config import RunConfig
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Row, RowProblem
@@ -22,7 +23,7 @@ from trainer.evaluate.progress import Progress
 from trainer.evaluate.records import Record, RowLog, joined
 from trainer.evaluate.scores import Tally
 from trainer.events import Note
-from trainer.model.memory import device_name, give_back, is_out_of_memory
+from trainer.model.memory import give_back, is_out_of_memory
 from trainer.model.sides import Side
 
 # Rows that are ready at once, and among which those of like length are put together.
@@ -151,7 +152,7 @@ class Session:
         give_back()
         size = self._size.halve(len(batch))
         if not size:
-            raise UserError("evaluate_memory", device=device_name())
+            raise UserError("evaluate_memory", device=accelerator.name())
         values: Values = {"before": len(batch), "size": size}
         self._tell(Note(code="evaluate_halved", values=values, level="warning"))
         return None

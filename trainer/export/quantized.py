@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from trainer import device
 from trainer.errors import UserError
 from trainer.export import card, companions
 from trainer.export.progress import Progress
@@ -37,7 +38,7 @@ def check(source: Source, kind: str) -> None:
     package = package_of(kind)
     if importlib.util.find_spec(package) is None:
         raise UserError("export_needs_package", field="quantized_type", kind=kind, package=package)
-    if kind == "torchao_int4" and not torch.cuda.is_available():
+    if kind == "torchao_int4" and not device.is_accelerated():
         raise UserError("export_int4_gpu", field="quantized_type")
     if is_vision(source.base):
         raise UserError("export_quantized_vision", field="export_format")
@@ -123,12 +124,12 @@ def _settings(kind: str) -> Any:
 def _load(folder: Path, settings: Any = None) -> Any:
     from transformers import AutoModelForCausalLM
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = device.kind()
     given = {} if settings is None else {"quantization_config": settings}
     return AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=torch.bfloat16,
-        device_map=device,
+        device_map=place,
         local_files_only=True,
         use_safetensors=True,
         **given,

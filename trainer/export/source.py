@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from trainer import device
 from trainer.config import RunConfig
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
@@ -53,9 +54,7 @@ class Source:
         self.run_config = config
         self.base, self.adapters, self.folder = subject.model, subject.adapters, subject.voice
         self.trust = config.model.trust_remote_code
-        self.device = torch.device(
-            "cuda" if config.export.export_device == "auto" and torch.cuda.is_available() else "cpu"
-        )
+        self.device = torch.device(device.kind() if config.export.export_device == "auto" else "cpu")
         self._wanted = (
             None if config.export.infer_dtype == "auto" else getattr(torch, config.export.infer_dtype)
         )

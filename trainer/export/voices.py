@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
+from trainer import device as accelerator
 from trainer.dataset.conversation import Media
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError
@@ -52,7 +53,7 @@ def choose_desk(folders: Sequence[Path]) -> Desk:
 
     Raises UserError with the numbers when there is no room anywhere.
     """
-    gpu = [torch.device("cuda")] if torch.cuda.is_available() else []
+    gpu = [accelerator.current()] if accelerator.is_accelerated() else []
     cpu = torch.device("cpu")
     half = torch.bfloat16
     for device, dtype in [

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from trainer.device import visibility_variable
 from trainer.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def hide_devices() -> None:
     """Leaves one GPU visible: with several and no launcher, transformers would split each batch over all of them."""
     if "LOCAL_RANK" in os.environ:
         return
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
+    variable = visibility_variable()
+    os.environ[variable] = os.environ.get(variable, "0").split(",")[0]
 
 
 def default_hub() -> Literal["huggingface", "modelscope"]:

@@ -27,6 +27,7 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from trainer import device
 from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
 from trainer.model.eyes import is_vision
@@ -55,24 +56,19 @@ PRECISIONS = {
 }
 
 
-def has_gpu() -> bool:
-    return torch.cuda.is_available()
-
-
 def choose_precision(compute_type: str) -> Precision:
     """The precision for an option's value; `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU.
 
     fp32 on a CPU keeps the mathematics: whether bf16 is faster there depends on the processor and on the rows.
     Raises UserError for a format that this machine cannot compute with.
     """
-    gpu_bf16 = has_gpu() and torch.cuda.is_bf16_supported(including_emulation=False)
+    gpu, gpu_bf16 = device.is_accelerated(), device.has_bf16()
     if compute_type == "auto":
-        return PRECISIONS["bf16" if gpu_bf16 else "fp16" if has_gpu() else "fp32"]
-    if compute_type == "fp16" and not has_gpu():
+        return PRECISIONS["bf16" if gpu_bf16 else "fp16" if gpu else "fp32"]
+    if compute_type == "fp16" and not gpu:
         raise UserError("fp16_needs_gpu", field="compute_type")
-    if compute_type in ("bf16", "pure_bf16") and has_gpu() and not gpu_bf16:
-        device = torch.cuda.get_device_name()
-        raise UserError("bf16_not_on_this_gpu", field="compute_type", name=compute_type, device=device)
+    if compute_type in ("bf16", "pure_bf16") and gpu and not gpu_bf16:
+        raise UserError("bf16_not_on_this_gpu", field="compute_type", name=compute_type, device=device.name())
     return PRECISIONS[compute_type]
 
 

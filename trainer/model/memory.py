@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from trainer import device as accelerator
 from trainer.errors import UserError
 from trainer.model.catalog import weight_files
 from trainer.model.exported import gguf_of
@@ -53,10 +54,8 @@ def _stored(file: Path, itemsize: int) -> int:
 
 def free_bytes(device: torch.device) -> int:
     """Memory in bytes that can still be taken on a device: what a run in this process holds does not count."""
-    if device.type == "cuda":
-        # What torch has set aside and does not use can be taken without asking the driver.
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type != "cpu":
+        return accelerator.free_memory(device)
     return min(psutil.virtual_memory().available, _left_in_container())
 
 
@@ -84,8 +83,8 @@ def _megabytes(count: int) -> int:
 
 def used_mb(device: torch.device) -> float:
     """The peak memory on a GPU, else what this process holds now, in MiB."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / _MIB, 1)
+    if device.type != "cpu":
+        return round(accelerator.peak_memory(device) / _MIB, 1)
     return round(psutil.Process().memory_info().rss / _MIB, 1)
 
 
@@ -96,16 +95,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 
 
-def device_name() -> str:
-    """The device as a person knows it: the GPU's name, or CPU."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-
-
 def give_back() -> None:
     """Returns memory without owner to the device and to the system."""
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    accelerator.empty_cache()
     if sys.platform == "linux":
         # Small tensors lie in malloc's heap, which keeps what is freed.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from trainer import device as accelerator
 from trainer.dataset.conversation import MediaKind
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
@@ -160,7 +161,7 @@ class Loader:
 
     @property
     def device(self) -> torch.device:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return accelerator.current()
 
     @property
     def dtype(self) -> torch.dtype:

@@ -9,9 +9,10 @@ from typing import Any, get_args, get_type_hints
 
 from trl.trainer.sft_config import SFTConfig
 
+from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
-from trainer.model.load import Precision, has_gpu
+from trainer.model.load import Precision
 from trainer.train.optimizer import check_name, usable
 
 # Rows evaluated at once while training, where nobody said how many: transformers' own number.
@@ -116,7 +117,7 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "seed": train.seed,
         "bf16": precision.name == "bf16",
         "fp16": precision.name == "fp16",
-        "use_cpu": not has_gpu(),
+        "use_cpu": not device.is_accelerated(),
         "gradient_checkpointing": checkpointing,
         "activation_checkpointing": checkpointing,
         "activation_checkpointing_kwargs": {"use_reentrant": False} if checkpointing else None,
@@ -135,7 +136,7 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "do_train": train.do_train,
         "resume_from_checkpoint": train.resume_from_checkpoint or None,
         "disable_tqdm": True,
-        "dataloader_pin_memory": has_gpu(),
+        "dataloader_pin_memory": device.is_accelerated(),
         "remove_unused_columns": True,
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from trainer import device as accelerator
 from trainer.errors import UserError
-from trainer.model.memory import device_name, is_out_of_memory
+from trainer.model.memory import is_out_of_memory
 
 # torch and safetensors write with their own code, whose errors carry no errno.
 NO_ROOM = ("no space left", "storagefull", "code: 28", "disk quota exceeded")
@@ -22,9 +23,9 @@ def explain(error: Exception, folder: Path) -> UserError | None:
     """The sentence for an error that a person can do something about; None for any other."""
     said = f"{type(error).__name__}: {error}".lower()
     if is_out_of_memory(error):
-        return UserError("out_of_memory", device=device_name())
+        return UserError("out_of_memory", device=accelerator.name())
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return UserError("out_of_memory", device=device_name())
+        return UserError("out_of_memory", device=accelerator.name())
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     writing = isinstance(error, (OSError, RuntimeError, SafetensorError)) and any(
         words in said for words in NOT_WRITTEN

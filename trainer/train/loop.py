@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
-from accelerate.utils import is_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers.trainer_pt_utils import LabelSmoother
-from transformers.trainer_utils import rotate_checkpoints
-from trl.trainer.sft_trainer import SFTTrainer
 
-from trainer.errors import UserError
 from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
-from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
+from trainer.train.checkpoints import Progress
 from trainer.train.collation import IGNORED, Collator, Flattened
 from trainer.train.evaluation import Sums, metrics_of, results_of
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
+from trainer.train.saving import SavingTrainer
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
@@ -37,18 +32,14 @@ class StopTraining(Exception):
     """Somebody stopped the run in the middle of an evaluation."""
 
 
-class RowTrainer(SFTTrainer):
+class RowTrainer(SavingTrainer):
     """SFTTrainer whose loss is the plain mean over the trained tokens of an optimiser step.
 
     The model computes logits only where a token is trained; nothing else (entropy, accuracy) is measured on the way.
     `noise_alpha` is NEFTune's, `make_optimizer` replaces the optimiser named in the arguments.
     """
 
-    # Wider in transformers: here they are always there, and of these kinds.
-    model: Any
-    args: Any
-    processing_class: Any
-    train_dataset: Any
+    # Wider in transformers.
     eval_dataset: Any
 
     def __init__(
@@ -147,7 +138,7 @@ class RowTrainer(SFTTrainer):
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
         special = self.args.label_smoothing_factor or self.args.loss_type != "nll"
-        if labels.is_cuda and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
+        if labels.device.type != "cpu" and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()
         logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
@@ -167,14 +158,6 @@ class RowTrainer(SFTTrainer):
         if loss.device.type == "cpu":
             self.require_finite(loss)
         return loss
-
-    def require_finite(self, loss: torch.Tensor | float) -> None:
-        """Raises UserError when the loss is not a number any more."""
-        value = float(loss)
-        if value != value or value in (float("inf"), float("-inf")):
-            raise UserError(
-                "loss_not_finite", field="learning_rate", loss=str(value), step=self.state.global_step + 1
-            )
 
     # Evaluation
 
@@ -235,8 +218,6 @@ class RowTrainer(SFTTrainer):
             return
         self.state.num_input_tokens_seen += inputs["tokens"]
 
-    # Checkpoints
-
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.args.lr_scheduler_type == "warmup_stable_decay" and not self.args.lr_scheduler_kwargs:
             # A third of the steps after the warm-up at the peak, two thirds falling.
@@ -244,16 +225,6 @@ class RowTrainer(SFTTrainer):
             self.args.lr_scheduler_kwargs = {"num_decay_steps": max(1, rest - rest // 3)}
         with accepted():
             return super().create_scheduler(num_training_steps, optimizer)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None:
-            return
-        with fitting(checkpoint, adapter=is_peft_model(self.model)):
-            super()._load_optimizer_and_scheduler(checkpoint)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # transformers looks for the end only after a step: stopped before the first or resumed at the last one, it
@@ -265,77 +236,10 @@ class RowTrainer(SFTTrainer):
             self.train_dataset.passed = self._batches_done() * self.args.train_batch_size
         super()._run_epoch(*args, **kwargs)
 
-    def restore_progress(self, progress: Progress) -> None:
-        """Goes on with the sums of an earlier part of the run, from the step of its checkpoint."""
-        self.progress = progress
-        self._tr_loss += progress.window_loss
-        self._total_loss_scalar = progress.total_loss
-        self._globalstep_last_logged = progress.last_logged
-
     def mean_loss(self) -> float | None:
         """The mean training loss of all steps so far, those before a resume included."""
         steps = self.state.global_step
         return (self._total_loss_scalar + float(self._tr_loss)) / steps if steps else None
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
-        folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
-        self.processing_class.save_pretrained(folder)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Writes a checkpoint aside and renames it when it is whole. Raises UserError when the loss is no number."""
-        self.require_finite(self._tr_loss)
-        run = Path(self.args.output_dir)
-        step = self.state.global_step
-        part, whole = part_folder(run, step), run / f"checkpoint-{step}"
-        shutil.rmtree(part, ignore_errors=True)
-        self.store_flos()
-        try:
-            self._write_checkpoint(part, run)
-        except BaseException:
-            # On a full disk half a checkpoint would take the room that is left.
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-        shutil.rmtree(whole, ignore_errors=True)
-        part.rename(whole)
-        rotate_checkpoints(
-            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
-        )
-
-    def _write_checkpoint(self, part: Path, run: Path) -> None:
-        self.save_model(str(part), _internal_call=True)
-        best = run / f"checkpoint-{self.state.best_global_step}"
-        now = self.state.best_global_step == self.state.global_step
-        if self.state.best_global_step and (now or best.is_dir()):
-            self.state.best_model_checkpoint = str(best)
-        if not self.args.save_only_model:
-            self._save_optimizer_and_scheduler(str(part))
-            self._save_scaler(str(part))
-            self._save_rng_state(str(part))
-        if isinstance(self.train_dataset, Flow):
-            self.train_dataset.stream.save(part)
-        self.current_progress().write(part)
-        self.state.save_to_json(str(part / STATE))
-
-    def current_progress(self) -> Progress:
-        """The sums of the run as they are now."""
-        return Progress(
-            window_loss=float(self._tr_loss),
-            last_logged=self._globalstep_last_logged,
-            total_loss=self._total_loss_scalar,
-            trained_tokens=self.progress.trained_tokens + self.trained_tokens,
-            elapsed_s=self.progress.elapsed_s + time.monotonic() - self.begun,
-        )
-
-    def save_now(self) -> None:
-        """A checkpoint of the last whole step, unless there is one already."""
-        if (
-            self.state.global_step
-            and not Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").is_dir()
-        ):
-            self._save_checkpoint(self.model, None)
-            self.control = self.callback_handler.on_save(self.args, self.state, self.control)
 
     def results(self, elapsed_s: float) -> dict[str, float]:
         """The numbers of the whole run under transformers' names; `elapsed_s` in seconds."""

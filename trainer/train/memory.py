@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from transformers.modeling_utils import PreTrainedModel
 
-from trainer.model.load import Precision, has_gpu
+from trainer import device
+from trainer.model.load import Precision
 
 MB = 1024 * 1024
 # Kept free for what no estimate sees: kernels' workspaces, fragments, other programs.
@@ -25,11 +25,10 @@ class Meter:
 
     def __init__(self) -> None:
         self._peak = 0.0
-        if has_gpu():
-            torch.cuda.reset_peak_memory_stats()
+        device.reset_peak()
 
     def peak_mb(self) -> float:
-        now = torch.cuda.max_memory_allocated() / MB if has_gpu() else resident_bytes() / MB
+        now = device.peak_memory() / MB if device.is_accelerated() else resident_bytes() / MB
         self._peak = max(self._peak, now)
         return round(self._peak, 1)
 
@@ -45,8 +44,8 @@ def resident_bytes() -> int:
 
 def free_bytes() -> int:
     """Memory that is free on the device, or in RAM; a very large number where the system does not tell."""
-    if has_gpu():
-        return int(torch.cuda.mem_get_info()[0])
+    if device.is_accelerated():
+        return device.free_memory()
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         facts = {line.split(":")[0]: int(line.split()[1]) for line in lines}
@@ -96,8 +95,7 @@ def frozen_garbage() -> Iterator[None]:
 def give_back() -> None:
     """Frees what nobody refers to any more, on the device and in RAM."""
     gc.collect()
-    if has_gpu():
-        torch.cuda.empty_cache()
+    device.empty_cache()
     if sys.platform == "linux":
         # Freed memory stays with the C library's allocator otherwise: ten runs would look like a leak.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from transformers.modeling_utils import PreTrainedModel
 
+from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Note
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
-from trainer.model.load import Precision, has_gpu, load_model
+from trainer.model.load import Precision, load_model
 from trainer.model.parts import (
     PART_NAMES,
     PEFT_PREFIX,
@@ -46,10 +47,10 @@ def attention_of(choice: str) -> str:
         return "eager"
     if choice == "auto":
         name, package = FLASH["fa2"]
-        return name if has_gpu() and importlib.util.find_spec(package) else "sdpa"
+        return name if device.is_accelerated() and importlib.util.find_spec(package) else "sdpa"
     if choice in FLASH:
         name, package = FLASH[choice]
-        if not has_gpu() or not importlib.util.find_spec(package):
+        if not device.is_accelerated() or not importlib.util.find_spec(package):
             raise UserError("flash_not_installed", field="flash_attn", value=choice, package=package)
         return name
     return choice
@@ -64,8 +65,8 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     for adapter in adapters:
         read_adapter(adapter)
     model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
-    if has_gpu():
-        model.to(torch.device("cuda"))  # type: ignore[arg-type]
+    if device.is_accelerated():
+        model.to(device.current())  # type: ignore[arg-type]
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if full:
@@ -143,7 +144,7 @@ def choose_batches(
     A vision model has `eyes`, and is tried with `rows` that show pictures.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    multiple = BF16_MULTIPLE if precision.frozen == torch.bfloat16 and not has_gpu() else 1
+    multiple = BF16_MULTIPLE if precision.frozen == torch.bfloat16 and not device.is_accelerated() else 1
     implementation = base.config._attn_implementation
     # What flash-attention's kernels read about rows would reach the part that sees, too.
     if implementation.startswith("flash_attention") and not eyes:

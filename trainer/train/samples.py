@@ -28,7 +28,7 @@ def undisturbed(model: PreTrainedModel) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     # Where the tokens after a picture stand, which models keep for the next word of the same answer.
     places = [(module, module.rope_deltas) for module in model.modules() if hasattr(module, "rope_deltas")]
-    devices = [model.device] if model.device.type == "cuda" else []
+    devices = [model.device] if model.device.type != "cpu" else []
     model.eval()
     try:
         with torch.random.fork_rng(devices), torch.no_grad():

@@ -16,6 +16,7 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 from transformers import PrinterCallback, set_seed
 
+from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
 from trainer.dataset.render import Renderer
 from trainer.dataset.stream import Stream
@@ -24,7 +25,6 @@ from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
-from trainer.model.memory import device_name
 from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
 from trainer.train.asking import Asking
@@ -246,7 +246,7 @@ class _Run:
             "trained_tokens": data.trained_tokens,
             "parameters": sum(each.numel() for each in model.parameters()),
             "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
-            "device": device_name(),
+            "device": accelerator.name(),
             "precision": precision.name,
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)

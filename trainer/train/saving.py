@@ -1,0 +1,116 @@
+"""TRL's trainer with checkpoints that are written aside, and that bring the sums of the whole run along."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import is_peft_model
+from torch import nn
+from transformers.trainer_utils import rotate_checkpoints
+from trl.trainer.sft_trainer import SFTTrainer
+
+from trainer.errors import UserError
+from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
+from trainer.train.flow import Flow
+
+
+class SavingTrainer(SFTTrainer):
+    """SFTTrainer whose checkpoints get their name when they are whole, and hold nothing that is pickled but numbers."""
+
+    # Wider in transformers: here they are always there, and of these kinds.
+    model: Any
+    args: Any
+    processing_class: Any
+    train_dataset: Any
+    trained_tokens: int
+    begun: float
+    progress: Progress
+
+    def require_finite(self, loss: torch.Tensor | float) -> None:
+        """Raises UserError when the loss is not a number any more."""
+        value = float(loss)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise UserError(
+                "loss_not_finite", field="learning_rate", loss=str(value), step=self.state.global_step + 1
+            )
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        with fitting(checkpoint, adapter=is_peft_model(self.model)):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def restore_progress(self, progress: Progress) -> None:
+        """Goes on with the sums of an earlier part of the run, from the step of its checkpoint."""
+        self.progress = progress
+        self._tr_loss += progress.window_loss
+        self._total_loss_scalar = progress.total_loss
+        self._globalstep_last_logged = progress.last_logged
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
+        folder = output_dir or self.args.output_dir
+        self.model.save_pretrained(folder, state_dict=state_dict)
+        self.processing_class.save_pretrained(folder)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Writes a checkpoint aside and renames it when it is whole. Raises UserError when the loss is no number."""
+        self.require_finite(self._tr_loss)
+        run = Path(self.args.output_dir)
+        step = self.state.global_step
+        part, whole = part_folder(run, step), run / f"checkpoint-{step}"
+        shutil.rmtree(part, ignore_errors=True)
+        self.store_flos()
+        try:
+            self._write_checkpoint(part, run)
+        except BaseException:
+            # On a full disk half a checkpoint would take the room that is left.
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        shutil.rmtree(whole, ignore_errors=True)
+        part.rename(whole)
+        rotate_checkpoints(
+            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
+        )
+
+    def _write_checkpoint(self, part: Path, run: Path) -> None:
+        self.save_model(str(part), _internal_call=True)
+        best = run / f"checkpoint-{self.state.best_global_step}"
+        now = self.state.best_global_step == self.state.global_step
+        if self.state.best_global_step and (now or best.is_dir()):
+            self.state.best_model_checkpoint = str(best)
+        if not self.args.save_only_model:
+            self._save_optimizer_and_scheduler(str(part))
+            self._save_scaler(str(part))
+            self._save_rng_state(str(part))
+        if isinstance(self.train_dataset, Flow):
+            self.train_dataset.stream.save(part)
+        self.current_progress().write(part)
+        self.state.save_to_json(str(part / STATE))
+
+    def current_progress(self) -> Progress:
+        """The sums of the run as they are now."""
+        return Progress(
+            window_loss=float(self._tr_loss),
+            last_logged=self._globalstep_last_logged,
+            total_loss=self._total_loss_scalar,
+            trained_tokens=self.progress.trained_tokens + self.trained_tokens,
+            elapsed_s=self.progress.elapsed_s + time.monotonic() - self.begun,
+        )
+
+    def save_now(self) -> None:
+        """A checkpoint of the last whole step, unless there is one already."""
+        if (
+            self.state.global_step
+            and not Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").is_dir()
+        ):
+            self._save_checkpoint(self.model, None)
+            self.control = self.callback_handler.on_save(self.args, self.state, self.control)
