@@ -130,7 +130,7 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "eval_strategy": train.eval_strategy,
         "eval_steps": train.eval_steps,
         "load_best_model_at_end": train.load_best_model_at_end,
-        "report_to": train.report_to,
+        "report_to": list(train.report_to),
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,
