@@ -15,8 +15,18 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
 FLOOR = {
     f"trainer.{name}"
     for name in (
-        "options", "values", "config", "contradictions", "contradictions_of_methods", "compat", "compat_words",
-        "settings_file", "interpolation", "errors", "events", "paths",
+        "options",
+        "values",
+        "config",
+        "contradictions",
+        "contradictions_of_methods",
+        "compat",
+        "compat_words",
+        "settings_file",
+        "interpolation",
+        "errors",
+        "events",
+        "paths",
     )  # fmt: skip
 }
 # The floor's modules that are folders of tables.

@@ -111,38 +111,18 @@ def _parts(value: Any) -> list[str]:
 
 
 def _fsdp(value: Any, said: Said) -> dict[str, Any]:
-    """transformers' words for FSDP: the layers are always wrapped, and offload belongs to the settings."""
+    """transformers' words for FSDP, `full_shard auto_wrap offload`: the layers are always wrapped."""
     if isinstance(value, bool) or value is None:
         return {"fsdp": "full_shard" if value else "none"}
-    parts = _parts(value)
-    kind = [each for each in parts if each not in ("auto_wrap", "offload")]
-    strategy = kind[0] if kind else "full_shard" if parts else "none"
-    if is_off(strategy) or strategy == "no_shard":
-        strategy = "none"
-    elif strategy in TRUE:
-        strategy = "full_shard"
-    if len(kind) > 1 or not isinstance(value, (str, list, tuple)):
+    if not isinstance(value, (str, list, tuple)):
         return {"fsdp": value}
-    if "offload" not in parts:
-        return {"fsdp": strategy}
-    settings = _settings(said.get("fsdp_config"))
-    return {"fsdp": value} if settings is None else {"fsdp": strategy, **_fsdp_config(settings, said)}
-
-
-def _settings(value: Any) -> dict[str, Any] | None:
-    """Settings that are written in the file itself, or none; None for those of another file."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    return {} if value in (None, False, "") else None
-
-
-def _fsdp_config(value: Any, said: Said) -> dict[str, Any]:
-    settings = _settings(value)
-    if settings is None:
-        return {"fsdp_config": value}
-    if "offload" in _parts(said.get("fsdp")):
-        settings["cpu_offload"] = True
-    return _written("fsdp_config")(settings, said)
+    parts = _parts(value)
+    kinds = [each for each in parts if each not in ("auto_wrap", "offload")]
+    if len(kinds) > 1:
+        return {"fsdp": value}
+    kind = kinds[0] if kinds else "full_shard" if parts else "none"
+    strategy = "none" if is_off(kind) or kind == "no_shard" else "full_shard" if kind in TRUE else kind
+    return {"fsdp": strategy, **({"fsdp_offload": True} if "offload" in parts else {})}
 
 
 def _written(name: str) -> Rename:
@@ -158,7 +138,13 @@ def _written(name: str) -> Rename:
 
 def _loss(value: Any, said: Said) -> dict[str, Any]:
     word = str(value).strip().lower()
-    return {"use_dft_loss": True} if word == "dft" else {} if word in ("nll", "chunked_nll", "none") else {"use_dft_loss": value}
+    return (
+        {"use_dft_loss": True}
+        if word == "dft"
+        else {}
+        if word in ("nll", "chunked_nll", "none")
+        else {"use_dft_loss": value}
+    )
 
 
 def _spelled(name: str, **words: Any) -> Rename:
@@ -189,7 +175,7 @@ RENAMED: dict[str, Rename] = {
     "swanlab_project": _swanlab("project"),
     "swanlab_run_name": _swanlab("run_name"),
     "fsdp": _fsdp,
-    "fsdp_config": _fsdp_config,
+    "fsdp_config": _written("fsdp_config"),
     "deepspeed": _written("deepspeed"),
     "use_liger_kernel": _as("enable_liger_kernel"),
     "router_aux_loss_coef": _as("moe_aux_loss_coef"),
@@ -227,9 +213,9 @@ def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     exports = any(found.get(name) for name in EXPORTS)
     if exports and "do_export" not in found and not any(found.get(name) for name in TRAINS):
         found["do_export"] = True
-    if is_true(found.get("neat_packing")):
-        found["packing"] = True
-    elif str(found.get("stage", "")).strip().lower() == "pt" and found.get("packing") in (None, "", "null"):
+    if is_true(found.get("neat_packing")) or (
+        str(found.get("stage", "")).strip().lower() == "pt" and found.get("packing") in (None, "", "null")
+    ):
         found["packing"] = True
     if "do_train" not in found and any(is_true(found.get(name)) for name in EVALUATES):
         found["do_train"] = False
@@ -260,7 +246,9 @@ def refused_value(name: str, value: Any) -> Refusal | None:
     """Why an option of ours cannot have a value that it has elsewhere."""
     known = REFUSED_VALUES.get(name, {})
     words = value if isinstance(value, (list, tuple)) else [*str(value).replace(",", " ").split()]
-    return next((known[str(each).strip().lower()] for each in words if str(each).strip().lower() in known), None)
+    return next(
+        (known[str(each).strip().lower()] for each in words if str(each).strip().lower() in known), None
+    )
 
 
 def is_harmless(name: str) -> bool:

@@ -76,7 +76,7 @@ _COMFORT: dict[str, tuple[str, ...]] = {
     # Evaluation measures the loss alone, whatever is said of other measures.
     "measures": (
         "prediction_loss_only", "eval_accumulation_steps", "batch_eval_metrics", "include_for_metrics",
-        "include_inputs_for_metrics", "eval_do_concat_batches", "eval_use_gather_object", "eval_packing",
+        "include_inputs_for_metrics", "predict_with_generate", "eval_do_concat_batches", "eval_use_gather_object", "eval_packing",
     ),
     # What the run settles by itself in any case.
     "settled": (
@@ -94,7 +94,7 @@ _DETAILS: dict[str, tuple[str, ...]] = {
     "use_asft_loss": ("asft_alpha",),
     "use_eaft_loss": ("eaft_alpha",),
     "fp8": ("fp8_backend",),
-    "use_swanlab": ("swanlab_workspace",),
+    "use_swanlab": ("swanlab_workspace", "swanlab_project", "swanlab_run_name"),
     "enable_torch_profiler": (
         "profiler_output_dir", "profiler_wait_steps", "profiler_warmup_steps", "profiler_active_steps",
         "profiler_repeat", "profiler_record_shapes", "profiler_profile_memory", "profiler_with_stack",

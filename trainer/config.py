@@ -158,7 +158,9 @@ class _Reader:
     def take(self, name: str, value: Any) -> None:
         name = name.strip()
         said_as = compat.translate(name, value, self._said)
-        if (unable := compat.refused_value(name, value) or compat.refusal(name, value, self._said)) is not None:
+        if (
+            unable := compat.refused_value(name, value) or compat.refusal(name, value, self._said)
+        ) is not None:
             self.wrong.add(name)
             self._problem(
                 name, "option_refused", name=name, value=short(value), reason=unable.reason, way=unable.way

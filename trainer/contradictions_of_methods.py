@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.options.train import REPORTERS
@@ -49,8 +50,7 @@ def zero_stage(config: RunConfig) -> int | None:
     try:
         text = said.deepspeed
         if not text.lstrip().startswith("{"):
-            with open(text, encoding="utf-8-sig") as file:
-                text = file.read()
+            text = Path(text).expanduser().read_text(encoding="utf-8-sig")
         return int(json.loads(text).get("zero_optimization", {}).get("stage", 0))
     except (OSError, ValueError, TypeError, AttributeError):
         return None

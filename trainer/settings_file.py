@@ -19,11 +19,6 @@ class _Loader(yaml.SafeLoader):
     """YAML with three differences, which are OmegaConf's: `1e-5` is a number, a date is a text, and a name that is
     given twice is a mistake."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         first: dict[str, int] = {}
         for key, _ in node.value:
@@ -33,6 +28,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 
@@ -60,7 +59,9 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from None
     except _Twice as error:
         code = "json_name_twice" if path.suffix == ".json" else "file_name_twice"
-        raise UserError(code, path=str(path), name=error.name, first=error.first, second=error.second) from None
+        raise UserError(
+            code, path=str(path), name=error.name, first=error.first, second=error.second
+        ) from None
     except RecursionError:
         raise UserError("file_too_deep", path=str(path)) from None
     except yaml.YAMLError as error:
