@@ -11,10 +11,11 @@ from typing import Literal
 import torch
 from peft import LoraConfig, OFTConfig, PeftModel, get_peft_model
 from transformers.modeling_utils import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from trainer.errors import UserError
 from trainer.model import oft, pissa
-from trainer.model.adapter_files import WEIGHTS, check_adapter, read_adapter
+from trainer.model.adapter_files import WEIGHTS, adapted_layers, check_adapter, read_adapter
 from trainer.model.layers import (
     LINEAR,
     SEEING,
@@ -79,6 +80,7 @@ def new_adapter(
         if options.pissa_init:
             pissa.check(model, layers, options)
         config = _lora(options, targets, modules, tied=bool(set(modules) & set(tied_pair(model))))
+        config.fan_in_fan_out = any(isinstance(model.get_submodule(each), Conv1D) for each in layers)
     with quiet():
         adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)
     cast_trained(adapted, dtype)
@@ -122,6 +124,7 @@ def quiet() -> Iterator[None]:
             "Invalid `oft_block_size`",
             "Invalid `r`",
             "PiSSA changes the base weights",
+            "fan_in_fan_out is set to",
         ):
             warnings.filterwarnings("ignore", message=words)
         yield
@@ -143,7 +146,22 @@ def old_adapter(model: PreTrainedModel, path: Path, dtype: torch.dtype, *, train
 def merge(model: PreTrainedModel, path: Path) -> PreTrainedModel:
     """The model with an adapter's changes added to its weights."""
     check_adapter(model, path)
+    _untie(model, path)
     with quiet():
         adapted = PeftModel.from_pretrained(model, str(path))
         merged: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
     return merged
+
+
+def _untie(model: PreTrainedModel, path: Path) -> None:
+    """Gives the head weights of its own when an adapter sits on the embedding alone, or on the head alone.
+
+    PEFT would add the changes to the weights that both share.
+    """
+    pair, config = tied_pair(model), read_adapter(path)
+    if not set(pair) & adapted_layers(path) or config.get("ensure_weight_tying"):
+        return
+    head = model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+    for each in (model.config, model.config.get_text_config()):
+        each.tie_word_embeddings = False

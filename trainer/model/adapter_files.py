@@ -54,7 +54,9 @@ def changes_base(config: Mapping[str, object]) -> bool:
 
 def adds_up(config: Mapping[str, object]) -> bool:
     """Whether an adapter is a plain sum on each layer, so that several of them can act as one."""
-    plain = not (config.get("use_dora") or config.get("modules_to_save") or config.get("target_parameters"))
+    beyond = ("use_dora", "lora_bias", "modules_to_save", "target_parameters", "trainable_token_indices")
+    named = isinstance(config.get("target_modules"), list)
+    plain = named and not any(config.get(name) for name in beyond)
     return kind_of(config) == "LORA" and plain and not changes_base(config)
 
 
@@ -119,6 +121,11 @@ def _whole_differs(have: tuple[int, ...] | None, weight: _Weight) -> str:
         return ""
     here, there = ("×".join(map(str, shape)) for shape in (have, weight.shape))
     return f"{weight.layer} is {here} here, {there} there"
+
+
+def adapted_layers(path: Path) -> set[str]:
+    """The full names of the layers that an adapter sits on; not of modules that were trained whole."""
+    return {weight.layer for weight in _weights(path) if weight.side}
 
 
 def _weights(path: Path) -> Iterator[_Weight]:

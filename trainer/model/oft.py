@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from peft import OFTConfig, PeftModel
-from peft.tuners.oft.layer import MultiplicativeDropoutLayer, OFTLayer, OFTRotationModule
+from peft.tuners.oft.layer import OFTLayer, OFTRotationModule
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -79,9 +79,9 @@ def drop_blocks(adapted: PeftModel) -> None:
     """
     for _, layer in _layers(adapted):
         for adapter, rotation in _rotations(layer).items():
-            dropout = layer.oft_dropout[adapter]
-            if isinstance(dropout, MultiplicativeDropoutLayer):
-                rotation.register_forward_hook(_Dropping(dropout.p))
+            config = adapted.peft_config[adapter]
+            if isinstance(config, OFTConfig) and config.module_dropout > 0:
+                rotation.register_forward_hook(_Dropping(config.module_dropout))
 
 
 class _Dropping:

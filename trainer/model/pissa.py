@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def start_of(model: Any) -> Start | None:
     """The beginning of a model that is trained with PiSSA; None for every other."""
     found = getattr(model, "pissa_start", None)
     return found if isinstance(found, Start) else None
+
+
+def is_ordinary(start: Start) -> bool:
+    """Whether the result is an ordinary adapter: as it was asked for, or because PEFT could not repeat the beginning."""
+    return start.convert or not start.exact
+
+
+@contextmanager
+def as_trained(adapted: PeftModel) -> Iterator[None]:
+    """Inside, the adapter's settings tell whoever loads it to decompose the base first."""
+    config: Any = adapted.peft_config[ADAPTER]
+    before, config.init_lora_weights = config.init_lora_weights, "pissa"
+    try:
+        yield
+    finally:
+        config.init_lora_weights = before
 
 
 def check(model: nn.Module, layers: Sequence[str], options: LoraOptions) -> None:
