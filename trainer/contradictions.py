@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trainer.contradictions_of_methods import complain_of_methods
 from trainer.errors import UserError
 from trainer.options import EXPORT_FORMATS, GGUF_TYPES
 from trainer.values import ROW_PROMPT, named_row, short
@@ -61,6 +62,7 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     _complain_of_data(config, complain)
     _complain_of_formats(config, complain)
+    complain_of_methods(config, complain)
     if (
         config.task == "train"
         and config.method.finetuning_type == "full"
