@@ -35,24 +35,37 @@ class Portable:
             for weight in group["params"]:
                 state = self.state.get(weight, {})
                 if isinstance(state.get(KEPT), dict):
-                    state[KEPT] = _projector(state[KEPT], weight)
+                    state[KEPT] = _projector(state[KEPT], group, weight.device)
+
+
+# What a projector learns on the way; the rest of it stands in the options of its group.
+LEARNED = ("ortho_matrix", "seed", "svd_count")
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: dict(vars(value)) if name == KEPT else value for name, value in state.items()}
+    return {
+        name: {each: getattr(value, each) for each in LEARNED if hasattr(value, each)}
+        if name == KEPT
+        else value
+        for name, value in state.items()
+    }
 
 
-def _projector(values: Mapping[str, Any], weight: torch.Tensor) -> Any:
-    """The object that `_plain` took apart; only that of random directions has a seed, only APOLLO's count theirs."""
-    if "seed" in values:
+def _projector(values: Mapping[str, Any], group: Mapping[str, Any], device: torch.device) -> Any:
+    """The object that `_plain` took apart."""
+    if group.get("proj") == "random":
         from apollo_torch.random_projector import GradientProjector as Kind
-    elif "svd_count" in values:
+    elif group.get("proj") == "svd":
         from apollo_torch.svd_projector import GaLoreProjector as Kind
     else:
         from galore_torch.galore_projector import GaLoreProjector as Kind
-    made = Kind(values["rank"])
-    vars(made).update(values)
-    made.ortho_matrix = _moved(made.ortho_matrix, weight.device)
+    made = Kind(
+        group["rank"],
+        update_proj_gap=group["update_proj_gap"],
+        scale=group["scale"],
+        proj_type=group["proj_type"],
+    )
+    vars(made).update({name: _moved(value, device) for name, value in values.items()})
     return made
 
 
