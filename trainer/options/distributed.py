@@ -31,7 +31,7 @@ class DistributedOptions:
     )  # fmt: skip
     fsdp: Literal["none", "full_shard", "shard_grad_op"] = option(
         "none", "PyTorch's FSDP2: share out weights, gradients and optimiser (full_shard), or not the weights.",
-        label="FSDP", panel="devices",
+        label="FSDP", panel="devices", when={"ds_stage": ("none",)},
     )  # fmt: skip
     fsdp_config: str = option(
         "", "Settings of FSDP, as a file (JSON).", label="FSDP settings", panel="none",
