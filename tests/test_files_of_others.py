@@ -274,5 +274,5 @@ def test_a_file_that_cannot_be_run_says_so_of_every_word() -> None:
     )  # fmt: skip
     assert found == {
         **dict.fromkeys(refused, "option_refused"), "max_length": "option_extra_own", "lora_target": "target_pattern",
-        "learning_rat": "option_unknown", "quantization_bit": "quantized_bits",
+        "learning_rat": "option_unknown", "quantization_bit": "bits_unheld",
     }  # fmt: skip
