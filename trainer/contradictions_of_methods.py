@@ -22,6 +22,9 @@ _LOSSES = re.compile(r"(eval_)?loss|eval_.+_loss")
 # Signs of a regular expression; names of layers have none of them.
 _PATTERN = re.compile(r"[*|()\[\]{}^$\\+?]")
 
+# Files that come with LLaMA-Factory say their stage by their names.
+_PEERS = re.compile(r"(?:^|/)ds_z([023])(?:_offload)?_config\.json$")
+
 
 def complain_of_methods(config: RunConfig, complain: Complain) -> None:
     """Calls `complain(option, code, **values)` for each mistake of a training."""
@@ -43,6 +46,9 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(said.ds_stage)
     if not said.deepspeed:
         return None
+    named = _PEERS.search(said.deepspeed)
+    if named and not Path(said.deepspeed).expanduser().is_file():
+        return int(named[1])
     try:
         text = said.deepspeed
         if not text.lstrip().startswith("{"):
