@@ -123,6 +123,9 @@ RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
     ),
     "gradient_checkpointing": _either,
     "neat_packing": lambda value: {"packing": True} if is_true(value) else {},
+    # Under transformers' names; its own switch would take the loss over, too.
+    "use_liger_kernel": lambda value: {"enable_liger_kernel": value},
+    "router_aux_loss_coef": lambda value: {"moe_aux_loss_coef": value},
     "evaluation_strategy": lambda value: {"eval_strategy": value},
     "do_sample": lambda value: {} if is_true(value) else {"temperature": 0.0},
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
-from trainer.options import EXPORT_FORMATS, GGUF_TYPES
+from trainer.options import EXPORT_FORMATS, GGUF_TYPES, WHOLE_METHODS
 from trainer.values import ROW_PROMPT, named_row, short
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     _complain_of_formats(config, complain)
     if (
         config.task == "train"
-        and config.method.finetuning_type == "full"
+        and config.method.finetuning_type in WHOLE_METHODS
         and config.model.adapter_name_or_path
     ):
-        complain("adapter_name_or_path", "adapter_with_full")
+        complain("adapter_name_or_path", f"adapter_with_{config.method.finetuning_type}")
     return found
 
 

@@ -16,7 +16,7 @@ from trainer.config import RunConfig
 from trainer.errors import UserError, UserErrors, problems_of
 from trainer.events import Note
 from trainer.model import catalog
-from trainer.options import OptionInfo, options
+from trainer.options import WHOLE_METHODS, OptionInfo, options
 from trainer.values import checked, is_optional, plain_kind
 from webui.controls import show
 
@@ -80,10 +80,11 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("model_name_or_path") == CUSTOM:
         found["model_name_or_path"] = str(values.get("model_path") or "").strip()
     checkpoints = found.get("adapter_name_or_path")
-    if values.get("finetuning_type") == "full" and checkpoints:
-        # Full fine-tuning goes on from a whole model; its runs still lie below the model's own name.
+    method = values.get("finetuning_type")
+    if method in WHOLE_METHODS and checkpoints:
+        # It goes on from a whole model; its runs still lie below the model's own name.
         folder = Path(found["model_name_or_path"]).name
-        found["output_dir"] = f"saves/{folder}/full/{found.get('output_dir') or ''}"
+        found["output_dir"] = f"saves/{folder}/{method}/{found.get('output_dir') or ''}"
         found["model_name_or_path"] = checkpoints[0]
         del found["adapter_name_or_path"]
     if values.get("extra"):

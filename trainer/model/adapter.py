@@ -134,7 +134,7 @@ def check_adapter(model: nn.Module, path: Path) -> None:
         if weight is None:
             reason = f"this model has no layer {name}"
         else:
-            rows, columns = weight.shape if not isinstance(layer, Conv1D) else reversed(weight.shape)
+            rows, columns = _sides_of(layer, weight)
             have, need = (columns, shape[-1]) if side == "lora_A" else (rows, shape[0])
             if have == need:
                 continue
@@ -142,6 +142,14 @@ def check_adapter(model: nn.Module, path: Path) -> None:
         raise UserError(
             "adapter_other_base", field="adapter_name_or_path", path=str(path), base=base, reason=reason
         )
+
+
+def _sides_of(layer: nn.Module, weight: torch.Tensor) -> tuple[int, int]:
+    """Outputs and inputs of a layer; weights in few bits are packed and do not show them."""
+    if hasattr(layer, "in_features") and hasattr(layer, "out_features"):
+        return int(layer.out_features), int(layer.in_features)  # type: ignore[arg-type]
+    rows, columns = reversed(weight.shape) if isinstance(layer, Conv1D) else weight.shape
+    return rows, columns
 
 
 def _shapes(path: Path) -> Iterator[tuple[str, str, list[int]]]:

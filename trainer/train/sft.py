@@ -24,6 +24,7 @@ from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
+from trainer.model.counting import parameters
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
 from trainer.train.arguments import make_arguments
@@ -31,9 +32,11 @@ from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
+from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
+from trainer.train.kernels import fused
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import estimate, frozen_garbage, give_back
 from trainer.train.optimizer import lora_plus
@@ -197,7 +200,10 @@ class _Run:
         model, notes = prepare_model(self.config, path, precision)
         for note in notes:
             self.emit(note)
-        with seeing(model, voice.processor, voice.renderer.expander) as eyes:
+        liger = fused(model, self.config.model.enable_liger_kernel)
+        with liger as told, seeing(model, voice.processor, voice.renderer.expander) as eyes:
+            for note in told:
+                self.emit(note)
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             template = voice.renderer.chat_template
             write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
@@ -244,7 +250,7 @@ class _Run:
         facts = {
             "rows": data.count,
             "trained_tokens": data.trained_tokens,
-            "parameters": sum(each.numel() for each in model.parameters()),
+            "parameters": parameters(model),
             "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
             "device": accelerator.name(),
             "precision": precision.name,
@@ -254,6 +260,9 @@ class _Run:
         callbacks = [reporter, *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
+        router, told = router_loss(model, config.model.moe_aux_loss_coef)
+        for note in told:
+            self.emit(note)
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
         trainer = kind(
             model=model,
@@ -264,6 +273,7 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
+            router=router,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
         )
         trainer.remove_callback(PrinterCallback)
