@@ -66,7 +66,9 @@ def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide
     assert run.losses[1] != plain.losses[1]
     assert set(tiny.adapter(run.folder)) == set(tiny.adapter(plain.folder))
     assert all(weight.dtype == torch.float32 for weight in tiny.adapter(run.folder).values())
-    assert all(torch.equal(weight, before[name]) for name, weight in load_file(wide / "model.safetensors").items())
+    assert all(
+        torch.equal(weight, before[name]) for name, weight in load_file(wide / "model.safetensors").items()
+    )
     assert (run.of(Started)[0].trainable, run.of(Started)[0].parameters) == (
         plain.of(Started)[0].trainable, plain.of(Started)[0].parameters,
     )  # fmt: skip
@@ -75,13 +77,22 @@ def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide
     layers = [module.base_layer for name, module in model.named_modules() if hasattr(module, "base_layer")]
     packed = {"int8": 8}.get(kind, 4)
     for layer in layers:
-        assert layer.weight.numel() * layer.weight.element_size() * 8 == packed * layer.in_features * layer.out_features
+        assert (
+            layer.weight.numel() * layer.weight.element_size() * 8
+            == packed * layer.in_features * layer.out_features
+        )
     assert type(model.lm_head) is torch.nn.Linear and model.lm_head.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
 def test_a_resumed_run_equals_an_uninterrupted_one(configure: Configure, wide: Path, kind: str) -> None:
-    options = {"model_name_or_path": str(wide), "max_steps": 4, "save_steps": 2, "learn_prompts": "red sun", **BITS[kind]}
+    options = {
+        "model_name_or_path": str(wide),
+        "max_steps": 4,
+        "save_steps": 2,
+        "learn_prompts": "red sun",
+        **BITS[kind],
+    }
     straight = tiny.train(configure("straight", **options, learn_steps=1))
     with pytest.raises(KeyboardInterrupt):
         tiny.train(configure("broken", **options), emit=_die_at(3))
@@ -105,9 +116,7 @@ def test_one_batch_is_the_same_however_it_is_cut_up_and_computed(configure: Conf
 
 def test_the_result_is_chatted_with_and_evaluated(configure: Configure, wide: Path, tmp_path: Path) -> None:
     """On the base as it is, and on the base in as few bits as it was trained on."""
-    run = tiny.train(
-        configure(model_name_or_path=str(wide), max_steps=20, learning_rate=0.01, **BITS["nf4"])
-    )
+    run = tiny.train(configure(model_name_or_path=str(wide), max_steps=20, learning_rate=0.01, **BITS["nf4"]))
     question = tiny.rows(1)[0]["instruction"]
     answers, dtypes = [], []
     for wish in (None, Quantization(4), Quantization(4)):
@@ -160,7 +169,9 @@ def test_what_sees_stays_as_it_is(configure: Configure, tmp_path: Path) -> None:
     base = prepared.model.get_base_model()
     parts = parts_of(base)
     squeezed = {
-        parts.part_of(name) for name, each in base.named_modules() if isinstance(each, bitsandbytes.nn.Linear4bit)
+        parts.part_of(name)
+        for name, each in base.named_modules()
+        if isinstance(each, bitsandbytes.nn.Linear4bit)
     }
     assert squeezed == {"language_model"}
     told = next(note for note in prepared.notes if note.code == "parts_trained")
@@ -183,7 +194,11 @@ def test_what_sees_stays_as_it_is(configure: Configure, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(
-    configure: Configure, wide: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: tuple[str, ...]
+    configure: Configure,
+    wide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    words: tuple[str, ...],
 ) -> None:
     monkeypatch.setattr(quantization, "find_spec", lambda name: None if name in ("hqq", "kernels") else name)
     with pytest.raises(UserError) as caught:
@@ -202,7 +217,9 @@ def _stored(folder: Path, source: Path, settings: dict[str, Any]) -> Path:
 def test_models_of_few_bits_are_known_by_their_config(
     configure: Configure, wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr(quantization, "find_spec", lambda name: None if name in ("gptqmodel", "optimum") else name)
+    monkeypatch.setattr(
+        quantization, "find_spec", lambda name: None if name in ("gptqmodel", "optimum") else name
+    )
     folder = _stored(tmp_path / method, wide, {"quant_method": method, "bits": 4, "group_size": 64})
     with pytest.raises(UserError, match="is not installed") as caught:
         tiny.train(configure(model_name_or_path=str(folder)))
@@ -212,7 +229,9 @@ def test_models_of_few_bits_are_known_by_their_config(
         tiny.train(configure("whole", model_name_or_path=str(folder), finetuning_type="full"))
 
 
-def test_a_model_stored_by_bitsandbytes_is_trained_as_it_is(configure: Configure, wide: Path, tmp_path: Path) -> None:
+def test_a_model_stored_by_bitsandbytes_is_trained_as_it_is(
+    configure: Configure, wide: Path, tmp_path: Path
+) -> None:
     """The same curve as from the model that is squeezed while it is loaded; a wish for other bits is told to be vain."""
     folder = tmp_path / "stored"
     load_model(wide, torch.float32, quantization=Quantization(4)).save_pretrained(folder)

@@ -131,7 +131,7 @@ def check_adapter(model: nn.Module, path: Path) -> None:
     for name, side, shape in _shapes(path):
         layer = modules.get(name)
         weight = getattr(layer, "weight", None)
-        if weight is None:
+        if layer is None or weight is None:
             reason = f"this model has no layer {name}"
         else:
             rows, columns = _sides_of(layer, weight)

@@ -17,7 +17,7 @@ class Layers(NamedTuple):
     stack: nn.ModuleList
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         return len(self.stack)
 
     def inside(self, name: str) -> tuple[int, str] | None:
@@ -49,7 +49,11 @@ def chosen_layers(count: int, wanted: int, spread: bool = False) -> list[int]:
         if wanted <= 0 or count % wanted:
             fitting = ", ".join(str(each) for each in range(1, count + 1) if count % each == 0)
             raise UserError(
-                "llama_pro_uneven", field="freeze_trainable_layers", value=wanted, count=count, fitting=fitting
+                "llama_pro_uneven",
+                field="freeze_trainable_layers",
+                value=wanted,
+                count=count,
+                fitting=fitting,
             )
         stride = count // wanted
         return list(range(stride - 1, count, stride))

@@ -80,7 +80,10 @@ def _left_in_container() -> int:
 
 
 def require_room(
-    folders: Sequence[Path], device: torch.device, dtype: torch.dtype, quantization: Quantization | None = None
+    folders: Sequence[Path],
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: Quantization | None = None,
 ) -> None:
     """Raises UserError with both numbers when the weights of `folders` do not fit on `device`."""
     needed, free = needed_bytes(folders, dtype, quantization), free_bytes(device)

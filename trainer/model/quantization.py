@@ -70,9 +70,7 @@ def require_usable(wish: Quantization) -> None:
         )
     package = _PACKAGES[wish.method]
     if find_spec(package) is None:
-        raise UserError(
-            "quantized_package", field="quantization_method", method=wish.method, package=package
-        )
+        raise UserError("quantized_package", field="quantization_method", method=wish.method, package=package)
     if wish.method in _GPU_ONLY and not device.is_accelerated():
         raise UserError("quantized_gpu", field="quantization_method", method=wish.method)
 
@@ -139,7 +137,7 @@ def _made(wish: Quantization, dtype: torch.dtype, skipped: list[str]) -> Any:
 
 
 def _opening(method: str) -> Any:
-    from transformers import FineGrainedFP8Config, Mxfp4Config
+    from transformers.utils.quantization_config import FineGrainedFP8Config, Mxfp4Config
 
     return FineGrainedFP8Config(dequantize=True) if method == "fp8" else Mxfp4Config(dequantize=True)
 

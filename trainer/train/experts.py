@@ -57,7 +57,9 @@ class Kept:
 
     def __init__(self, model: Any) -> None:
         self._config = model.config.get_text_config()
-        self._values = {name: getattr(self._config, name) for name in self.NAMES if hasattr(self._config, name)}
+        self._values = {
+            name: getattr(self._config, name) for name in self.NAMES if hasattr(self._config, name)
+        }
 
     def put_back(self) -> None:
         for name, value in self._values.items():

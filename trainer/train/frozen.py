@@ -19,7 +19,11 @@ TOLD = 40
 
 
 def train_some(
-    model: PreTrainedModel, options: MethodOptions, parts: Parts, frozen: frozenset[PartName], dtype: torch.dtype
+    model: PreTrainedModel,
+    options: MethodOptions,
+    parts: Parts,
+    frozen: frozenset[PartName],
+    dtype: torch.dtype,
 ) -> Note:
     """Makes the parameters that the options name trainable, in `dtype`, and all others not.
 
@@ -27,7 +31,7 @@ def train_some(
     Raises UserError for names that mean nothing in this model, and when nothing is left to train.
     """
     layers = layers_of(model)
-    numbers = chosen_layers(layers.count, options.freeze_trainable_layers, options.use_llama_pro)
+    numbers = chosen_layers(layers.total, options.freeze_trainable_layers, options.use_llama_pro)
     wanted = set() if "language_model" in frozen else set(_in_layers(model, layers, numbers, options))
     wanted |= set(_outside(model, layers, parts, frozen, options.freeze_extra_modules))
     if parts.vision_tower:
@@ -45,7 +49,7 @@ def train_some(
     return Note(
         code="layers_trained",
         values={
-            "layers": listed or "-", "count": layers.count, "trained": trained,
+            "layers": listed or "-", "count": layers.total, "trained": trained,
             "parameters": parameters(model),
         },
     )  # fmt: skip

@@ -125,8 +125,12 @@ def _restored() -> Iterator[None]:
 
 def _modules() -> list[ModuleType]:
     begin = "transformers.models."
-    return [each for name, each in list(sys.modules.items()) if name.startswith(begin) and ".modeling_" in name]
+    return [
+        each for name, each in list(sys.modules.items()) if name.startswith(begin) and ".modeling_" in name
+    ]
 
 
 def _classes(module: ModuleType) -> list[type]:
-    return [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+    return [
+        each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__
+    ]

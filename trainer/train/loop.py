@@ -135,7 +135,9 @@ class RowTrainer(SavingTrainer):
             total = self.summed_loss(model, inputs, facts)
         items: Any = facts["trained"] if num_items_in_batch is None else num_items_in_batch
         loss = total / items * self.accelerator.num_processes
-        return loss if self._router is None else loss + self._router.take(self.args.gradient_accumulation_steps)
+        return (
+            loss if self._router is None else loss + self._router.take(self.args.gradient_accumulation_steps)
+        )
 
     def _noisy(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
         if self._noise is None or not self.model.training:

@@ -36,7 +36,11 @@ def chosen_quantization(config: RunConfig, path: Path) -> tuple[Quantization | N
         require_stored(path)
         if method in WHOLE_METHODS and not is_opened(path):
             raise UserError(
-                "quantized_stored_whole", field="finetuning_type", path=str(path), stored=stored, method=method
+                "quantized_stored_whole",
+                field="finetuning_type",
+                path=str(path),
+                stored=stored,
+                method=method,
             )
         ignored = [Note(code="quantized_already", values={"stored": stored}, level="warning")] if wish else []
         return None, ignored
