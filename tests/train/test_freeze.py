@@ -17,7 +17,7 @@ from tests.train.test_equality import _die_at
 from trainer.config import RunConfig
 from trainer.errors import UserError, UserErrors
 from trainer.events import Started
-from trainer.model.layers import chosen_layers
+from trainer.model.blocks import chosen_layers
 
 SIZE = {
     "vocab_size": tiny.VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,

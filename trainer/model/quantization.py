@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer import device
+from trainer.contradictions_of_methods import BITS
 from trainer.errors import UserError
 from trainer.model.exported import quantization_of
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from trainer.options import ModelOptions
 
-_BITS = {"bnb": (8, 4), "hqq": (8, 6, 5, 4, 3, 2, 1), "eetq": (8,)}
 # transformers fetches EETQ's kernels with `kernels`, and computes with them on a GPU only.
 _PACKAGES = {"bnb": "bitsandbytes", "hqq": "hqq", "eetq": "kernels"}
 _GPU_ONLY = ("eetq",)
@@ -62,12 +62,12 @@ def wanted(options: ModelOptions) -> Quantization | None:
 
 def require_usable(wish: Quantization) -> None:
     """Raises UserError for bits that a method does not have, and for a method that this machine cannot run."""
-    allowed = _BITS[wish.method]
-    if wish.bits not in allowed:
-        known = ", ".join(str(each) for each in allowed)
+    allowed = BITS[wish.method]
+    if str(wish.bits) not in allowed:
         raise UserError(
-            "quantized_bits", field="quantization_bit", bits=wish.bits, method=wish.method, known=known
-        )
+            "quantized_bits", field="quantization_bit", name=wish.method, bits=wish.bits,
+            allowed=", ".join(allowed),
+        )  # fmt: skip
     package = _PACKAGES[wish.method]
     if find_spec(package) is None:
         raise UserError("quantized_package", field="quantization_method", method=wish.method, package=package)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
@@ -12,7 +12,9 @@ from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Note
+from trainer.model import oft
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
+from trainer.model.adapter_files import kind_of
 from trainer.model.load import Precision, load_model
 from trainer.model.parts import (
     PART_NAMES,
@@ -45,8 +47,10 @@ class Prepared(NamedTuple):
     notes: list[Note]
 
 
-def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepared:
-    """Loads the base onto the device, and adds what is trained."""
+def prepare_model(
+    config: RunConfig, path: Path, precision: Precision, checkpoint: Path | None = None
+) -> Prepared:
+    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from."""
     attention, told = choose_attention(config.model.flash_attn, precision)
     quantization, notes = chosen_quantization(config, path)
     method = config.method.finetuning_type
@@ -59,7 +63,10 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     if device.is_accelerated() and not is_quantized(model):
         model.to(device.current())  # type: ignore[arg-type]
     notes += size_note(model)
-    prepared = (_whole if method in WHOLE_METHODS else _adapted)(config, model, path, precision)
+    if method in WHOLE_METHODS:
+        prepared = _whole(config, model, precision)
+    else:
+        prepared = _adapted(config, model, path, precision, checkpoint)
     if config.model.upcast_layernorm:
         count = upcast_norms(prepared.model)
         notes.append(Note(code="norms_in_fp32", values={"count": count}))
@@ -68,7 +75,7 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     return Prepared(prepared.model, [told, *notes, *prepared.notes])
 
 
-def _whole(config: RunConfig, model: PreTrainedModel, path: Path, precision: Precision) -> Prepared:
+def _whole(config: RunConfig, model: PreTrainedModel, precision: Precision) -> Prepared:
     """The model itself, with all or some of its weights trainable."""
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
@@ -79,7 +86,9 @@ def _whole(config: RunConfig, model: PreTrainedModel, path: Path, precision: Pre
     return Prepared(model, _shares_note(model, parts))
 
 
-def _adapted(config: RunConfig, model: PreTrainedModel, path: Path, precision: Precision) -> Prepared:
+def _adapted(
+    config: RunConfig, model: PreTrainedModel, path: Path, precision: Precision, checkpoint: Path | None
+) -> Prepared:
     """The model with an adapter, new or continued, that alone is trained."""
     adapters = [Path(each) for each in config.model.adapter_name_or_path]
     parts = parts_of(model)
@@ -91,13 +100,24 @@ def _adapted(config: RunConfig, model: PreTrainedModel, path: Path, precision: P
         model = merge(model, adapter)
         notes.append(Note(code="adapter_merged", values={"path": str(adapter)}))
     if len(merged) == len(adapters):
-        adapted = new_adapter(model, config.lora, precision.trainable, frozen)
+        kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
+        adapted = new_adapter(
+            model, config.lora, precision.trainable, frozen, kind=kind, checkpoint=checkpoint,
+            expanded=config.method.freeze_trainable_layers if config.method.use_llama_pro else None,
+        )  # fmt: skip
+        notes += oft.notes(adapted)
     else:
         adapted = old_adapter(model, adapters[-1], precision.trainable, trainable=True)
-        rank = int(getattr(adapted.peft_config["default"], "r", 0))
-        notes.append(Note(code="adapter_continued", values={"path": str(adapters[-1]), "rank": rank}))
+        notes.append(_continued_note(adapters[-1], adapted))
         _freeze(adapted, parts, frozen)
     return Prepared(adapted, [*(note for note in notes if note), *_shares_note(adapted, parts)])
+
+
+def _continued_note(path: Path, adapted: Any) -> Note:
+    if kind_of(read_adapter(path)) == "OFT":
+        return Note(code="adapter_continued_oft", values={"path": str(path)})
+    rank = int(getattr(adapted.peft_config["default"], "r", 0))
+    return Note(code="adapter_continued", values={"path": str(path), "rank": rank})
 
 
 def _base_note(adapter: Path, model: Path) -> Note | None:

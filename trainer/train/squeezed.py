@@ -47,7 +47,7 @@ def chosen_quantization(config: RunConfig, path: Path) -> tuple[Quantization | N
     if wish is None:
         return None, []
     if method in WHOLE_METHODS:
-        raise UserError("quantized_whole", field="quantization_bit", bits=wish.bits, method=method)
+        raise UserError("quantized_method", field="quantization_bit", bits=wish.bits, method=method)
     require_usable(wish)
     return wish, []
 
