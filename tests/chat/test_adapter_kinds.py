@@ -13,8 +13,6 @@ from transformers import Qwen2ForCausalLM
 from tests.chat.test_engine import QUESTIONS, ask
 from tests.chat.tiny import write_model
 from trainer.chat.engine import ChatEngine
-from trainer.model.sides import Loader, find_base, plan
-from trainer.options import DataOptions
 
 # Whether the kind can answer in one batch with the base; pissa and several of different kinds change the base itself.
 KINDS: dict[str, tuple[bool, type[Any], dict[str, Any]]] = {
