@@ -19,8 +19,6 @@ Complain = Callable[..., None]
 # Bits of a weight that each package can hold: https://huggingface.co/docs/transformers/quantization/overview
 BITS = {"bnb": ("8", "4"), "hqq": ("8", "6", "5", "4", "3", "2", "1"), "eetq": ("8",)}
 _LOSSES = re.compile(r"(eval_)?loss|eval_.+_loss")
-# Signs of a regular expression; names of layers have none of them.
-_PATTERN = re.compile(r"[*|()\[\]{}^$\\+?]")
 
 # Files that come with LLaMA-Factory say their stage by their names.
 _PEERS = re.compile(r"(?:^|/)ds_z([023])(?:_offload)?_config\.json$")
@@ -75,10 +73,6 @@ def _of_adapters(config: RunConfig, complain: Complain) -> None:
         for name, value in switches.items():
             if value:
                 complain(name, "only_with_lora", name=name, method=method)
-    for name, targets in (("lora_target", lora.lora_target), ("oft_target", lora.oft_target)):
-        pattern = next((each for each in targets if _PATTERN.search(each)), None)
-        if pattern is not None:
-            complain(name, "target_pattern", name=name, value=pattern[:80])
     if method == "oft" and bool(lora.oft_rank) == bool(lora.oft_block_size):
         complain("oft_block_size", "oft_size", rank=lora.oft_rank, size=lora.oft_block_size)
 
