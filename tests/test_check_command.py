@@ -83,7 +83,7 @@ def test_what_cannot_be_run_says_why(capsys: pytest.CaptureFixture[str]) -> None
     found = report([str(HERE / "refused.yaml"), "dataset=identity"], capsys, 1)
     assert not found["ok"]
     assert {"stage", "use_unsloth", "max_length"} <= {each["name"] for each in found["refused"]}
-    assert {each["name"] for each in found["wrong"]} == {"learning_rat", "lora_target", "quantization_bit"}
+    assert {each["name"] for each in found["wrong"]} == {"learning_rat", "quantization_bit"}
     assert all(each["text"] and each["hint"] for each in found["refused"])
 
 

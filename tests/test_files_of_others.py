@@ -273,6 +273,6 @@ def test_a_file_that_cannot_be_run_says_so_of_every_word() -> None:
         "save_safetensors", "compute_accuracy", "quantization_device_map", "hf_hub_token", "tensor_model_parallel_size",
     )  # fmt: skip
     assert found == {
-        **dict.fromkeys(refused, "option_refused"), "max_length": "option_extra_own", "lora_target": "target_pattern",
+        **dict.fromkeys(refused, "option_refused"), "max_length": "option_extra_own",
         "learning_rat": "option_unknown", "quantization_bit": "bits_unheld",
     }  # fmt: skip
