@@ -90,6 +90,8 @@ def test_what_cannot_be_run_says_why(capsys: pytest.CaptureFixture[str]) -> None
 def test_what_is_missing_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     found = report(["template=nobodys", "learning_rate=1e-4"], capsys, 1)
     assert [each["code"] for each in found["wrong"]] == ["no_model", "no_dataset", "data_template_unknown"]
+    found = report(["model_name_or_path=Sprout", "dataset=identity", "optim=ADAMW"], capsys, 1)
+    assert [each["code"] for each in found["wrong"]] == ["optim_unknown"]
     found = report(["model_name_or_path=Sprot", "dataset=identity"], capsys, 1)
     assert "'Sprout'" in found["wrong"][0]["hint"]
 

@@ -23,6 +23,7 @@ warnings        code, text, hint
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from trainer import compat
-from trainer.config import Reading, RunConfig, read_settings, require_task
+from trainer.config import Reading, RunConfig, known_optimizers, read_settings, require_task
 from trainer.dataset.entry import DatasetInfo
 from trainer.dataset.files.reading import look_into, read_items
 from trainer.dataset.info import ONLINE, REMOTE, choose
@@ -96,6 +97,7 @@ def look(mapping: Mapping[str, Any], file: str | None, base: Path, planned: Plan
     model = _model(config, found)
     datasets = _datasets(config, base, found)
     _template(config, found)
+    _optimizer(config, found)
     run = _look_for(lambda: planned(config), found) or Place()
     _absent(config, base, found)
     return {
@@ -229,6 +231,13 @@ def _template(config: RunConfig, found: _Findings) -> None:
     name = config.data.template.strip()
     if name and name not in names() and name not in OWN_ONLY:
         found.add(UserError("data_template_unknown", field="template", name=name, names=", ".join(names())))
+
+
+def _optimizer(config: RunConfig, found: _Findings) -> None:
+    name, known = config.train.optim, known_optimizers()
+    if config.task == "train" and known and name not in known:
+        nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]
+        found.add(UserError("optim_unknown", field="optim", name=name, nearest=nearest))
 
 
 def _absent(config: RunConfig, base: Path, found: _Findings) -> None:
