@@ -39,7 +39,6 @@ from trainer.dataset.templates import OWN_ONLY, names
 from trainer.errors import UserError, problems_of, tell
 from trainer.jobs.place import locate, locate_data
 from trainer.model import catalog
-from trainer.options import options
 
 # Rows of larger files are not counted: the answer is wanted at once.
 COUNTED_BYTES = 8_000_000
@@ -105,7 +104,7 @@ def look(mapping: Mapping[str, Any], file: str | None, base: Path, planned: Plan
         "file": file,
         "ok": not (found.refused or found.wrong),
         "task": config.task,
-        "stage": config.to_flat().get("stage", options()["stage"].default),
+        "stage": config.method.stage,
         "method": config.method.finetuning_type,
         "model": model,
         "adapters": [
