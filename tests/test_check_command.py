@@ -59,7 +59,7 @@ def test_a_file_of_ours_is_told_whole(capsys: pytest.CaptureFixture[str], somewh
 def test_what_is_not_on_this_machine_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     found = report([str(HERE / "qwen2vl_full_zero3_offload.yaml"), "dataset=identity"], capsys, 0)
     assert found["ok"] and not found["model"]["here"]
-    assert [each["code"] for each in found["warnings"]] == ["check_model_absent", "check_folder_absent"]
+    assert [each["code"] for each in found["warnings"]] == ["check_model_absent", "check_deepspeed_shipped"]
     given = ["model_name_or_path=/nowhere/model", "adapter_name_or_path=/nowhere/a", "dataset=identity"]
     found = report(given, capsys, 0)
     assert [each["code"] for each in found["warnings"]] == ["check_folder_absent"] * 2

@@ -30,6 +30,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"finetuning_type": "oft", "oft_rank": 4, "oft_block_size": 4}, "oft_size", "oft_block_size"),
     ({"ds_stage": "2", "fsdp": "full_shard"}, "engines_two", "fsdp"),
     ({"ds_stage": "2", "deepspeed": "x.json"}, "option_twice", "deepspeed"),
+    ({"deepspeed": "examples/deepspeed/ds_z3_config.json", "pissa_init": True}, "zero3_with", "pissa_init"),
     ({"ds_stage": "3", "pissa_init": True}, "zero3_with", "pissa_init"),
     ({"deepspeed": ZERO3, "pure_bf16": True}, "zero3_with", "compute_type"),
     ({"ds_stage": "3", "do_train": True, "do_predict": True, "val_size": 0.1}, "zero3_with", "do_predict"),

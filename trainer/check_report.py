@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from trainer import compat
 from trainer.config import Reading, RunConfig, known_optimizers, read_settings, require_task
+from trainer.contradictions_of_methods import shipped_stage
 from trainer.dataset.entry import DatasetInfo
 from trainer.dataset.files.reading import look_into, read_items
 from trainer.dataset.info import ONLINE, REMOTE, choose
@@ -246,7 +247,11 @@ def _absent(config: RunConfig, base: Path, found: _Findings) -> None:
     for name in FILES:
         path = str(flat.get(name, ""))
         written_out = path.lstrip().startswith("{")
-        if path and not written_out and not (base / Path(path).expanduser()).exists():
+        if not path or written_out or (base / Path(path).expanduser()).exists():
+            continue
+        if name == "deepspeed" and shipped_stage(path) is not None:
+            found.warn("check_deepspeed_shipped", path=path)
+        else:
             found.warn("check_folder_absent", name=name, path=path)
     resume = config.train.resume_from_checkpoint
     folders = [("adapter_name_or_path", each) for each in config.model.adapter_name_or_path]

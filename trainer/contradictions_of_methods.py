@@ -44,9 +44,9 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(said.ds_stage)
     if not said.deepspeed:
         return None
-    named = _PEERS.search(said.deepspeed)
-    if named and not Path(said.deepspeed).expanduser().is_file():
-        return int(named[1])
+    shipped = shipped_stage(said.deepspeed)
+    if shipped is not None:
+        return shipped
     try:
         text = said.deepspeed
         if not text.lstrip().startswith("{"):
@@ -54,6 +54,13 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(json.loads(text).get("zero_optimization", {}).get("stage", 0))
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def shipped_stage(path: str) -> int | None:
+    """The stage of a file that comes with LLaMA-Factory and is not there: this program has one of the same meaning.
+    None for every other path."""
+    named = _PEERS.search(path.replace("\\", "/"))
+    return int(named[1]) if named and not Path(path).expanduser().is_file() else None
 
 
 def engine_of(config: RunConfig) -> str:
