@@ -146,13 +146,15 @@ OWN = {
 def settle(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """Words that decide about another option, so that the two never contradict each other.
 
-    `neat_packing` switches packing on whatever `packing` itself says, and a file that asks for an evaluation trains
+    `neat_packing` switches packing on whatever `packing` itself says, pre-training does where nothing else is said, and a file that asks for an evaluation trains
     only when it says so. A file that says where to export, and nothing of training, is one of export.
     """
     found = dict(mapping)
     exports = any(found.get(name) for name in EXPORTS)
     if exports and "do_export" not in found and not any(found.get(name) for name in TRAINS):
         found["do_export"] = True
+    if str(found.get("stage")).strip().lower() == "pt" and found.get("packing") is None:
+        found["packing"] = True
     if is_true(found.get("neat_packing")):
         found["packing"] = True
     if "do_train" not in found and any(is_true(found.get(name)) for name in EVALUATES):

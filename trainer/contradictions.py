@@ -59,6 +59,8 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
             complain("learn_prompts", "learn_row_unknown", value=short(prompt))
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
+    if data.stage == "pt":
+        _complain_of_texts(config, complain)
     _complain_of_data(config, complain)
     _complain_of_formats(config, complain)
     if (
@@ -68,6 +70,19 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     ):
         complain("adapter_name_or_path", "adapter_with_full")
     return found
+
+
+def _complain_of_texts(config: RunConfig, complain: Callable[..., None]) -> None:
+    """What asks for conversations while plain texts are learned."""
+    unasked = "a text has no question and no answer, and every word of it is trained."
+    reasons = {
+        "train_on_prompt": (config.data.train_on_prompt, unasked),
+        "mask_history": (config.data.mask_history, unasked),
+        "do_predict": (config.evaluate.do_predict, "a text asks nothing that could be answered and scored."),
+    }
+    for name, (wanted, reason) in reasons.items():
+        if wanted:
+            complain(name, "pretraining_excludes", name=name, reason=reason)
 
 
 def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:

@@ -116,7 +116,9 @@ class Sight:
         if kept := kept_folder(ready.data):
             infos, paths = [], [kept]
         else:
-            infos = choose(ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset))
+            infos = choose(
+                ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset), ready.data.stage
+            )
             paths = [info.path for info in infos if info.hub is None]
         stamps = tuple(stamp for path in paths for stamp in _stamps(path))
         model = (ready.model.model_name_or_path, ready.model.hub)

@@ -14,6 +14,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer import device as accelerator
 from trainer.dataset.conversation import MediaKind
+from trainer.dataset.plain import TextRenderer
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
@@ -190,6 +191,8 @@ class Loader:
         template = "" if is_export(path) else self.template
         file = gguf_of(path)
         if file is not None:
+            if self.data.stage == "pt":
+                raise UserError("pretraining_gguf", field="model_name_or_path", path=str(file))
             from trainer.model.gguf_side import open_side
 
             return open_side(path, file, template, self.data)
@@ -197,12 +200,17 @@ class Loader:
         place = path if _has_words(path) else base
         processor = load_processor(place if _has_processor(place) else base, self.trust)
         tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
-        renderer = Renderer(tokenizer, template, self.data, processor)
+        renderer = self._renderer(tokenizer, template, processor)
         model = load_model(path, self.dtype, trust=self.trust)
         torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
         stop_ids = _stop_ids(model, tokenizer, renderer)
         return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
+
+    def _renderer(self, tokenizer: Any, template: str, processor: Any) -> Renderer:
+        if self.data.stage != "pt":
+            return Renderer(tokenizer, template, self.data, processor)
+        return TextRenderer(tokenizer, template, self.data, processor, cut=True)
 
 
 def _few_bits(model: Any) -> str:

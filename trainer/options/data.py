@@ -10,6 +10,10 @@ from trainer.options.declare import option
 
 @dataclass(frozen=True)
 class DataOptions:
+    stage: Literal["sft", "pt"] = option(
+        "sft", "What is learned: answers (sft), or plain text to its last word (pt).", label="Stage",
+        panel="advanced",
+    )  # fmt: skip
     dataset: tuple[str, ...] = option(
         (), "Names from dataset_info.json, separated by commas.", label="Dataset", panel="data", form=("identity",),
     )  # fmt: skip
@@ -37,7 +41,7 @@ class DataOptions:
         False, "Train only on the last answer of each conversation.", label="Mask history", panel="advanced",
     )  # fmt: skip
     packing: bool = option(
-        False, "Fill each row up to the cutoff with several examples; they never see each other.",
+        False, "Fill each row up to the cutoff with several examples, which never see each other; texts (pt) are joined and cut.",
         label="Packing", panel="memory",
     )  # fmt: skip
     val_size: float = option(

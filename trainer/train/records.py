@@ -57,7 +57,7 @@ class TrainerLog:
             **{
                 name: loss
                 for name, loss in logs.items()
-                if name.startswith("eval_") and name.endswith("_loss")
+                if name.startswith("eval_") and name.endswith(("_loss", "_perplexity"))
             },
             "lr": logs.get("learning_rate"),
             "epoch": state.epoch,

@@ -18,6 +18,8 @@ from transformers import PrinterCallback, set_seed
 
 from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
+from trainer.dataset.blocks import packs_rows
+from trainer.dataset.plain import renderer_of
 from trainer.dataset.render import Renderer
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
@@ -112,11 +114,11 @@ def _voice(config: RunConfig, path: Path) -> _Voice:
     trust = config.model.trust_remote_code
     processor = load_processor(path, trust)
     tokenizer: Any = processor.tokenizer if processor else load_tokenizer(path, trust)  # type: ignore[attr-defined]
-    renderer = Renderer(tokenizer, config.data.template, config.data, processor, whole=True)
+    renderer = renderer_of(tokenizer, config.data.template, config.data, processor, whole=True)
     # The result brings the template that it was trained with.
     for each in (tokenizer, processor):
         if each is not None:
-            each.chat_template = renderer.chat_template
+            each.chat_template = renderer.chat_template or None
     return _Voice(tokenizer, processor, renderer)
 
 
@@ -232,11 +234,12 @@ class _Run:
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
-        if config.data.packing and not flattened:
+        packing = packs_rows(config.data)
+        if packing and not flattened:
             self._warn("packing_off")
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
-        items = self._items(data.train, packed=config.data.packing and flattened, found=found)
+        items = self._items(data.train, packed=packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
         ratio = config.lora.loraplus_lr_ratio
@@ -278,7 +281,7 @@ class _Run:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows, capacity)
+        return Flow(rows, capacity, self.config.data if self.config.data.stage == "pt" else None)
 
     def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
