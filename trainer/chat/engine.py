@@ -175,7 +175,7 @@ class ChatEngine:
             _all(side.device or loader.device.type for side in sides),
             _all(side.dtype or str(loader.dtype).removeprefix("torch.") for side in sides),
             min(side.context for side in sides),
-            tuple(notes(model, base, wanted.adapters)), seen_by(sides),
+            tuple(notes(model, base, wanted.adapters, sides)), seen_by(sides),
         )  # fmt: skip
         return self._loaded
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers.trainer_pt_utils import LabelSmoother
 
+from trainer.train.adapters import adapts_head, hidden_head
 from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import Progress
@@ -61,12 +62,14 @@ class RowTrainer(SavingTrainer):
         if isinstance(train_dataset, Flow):
             args.accelerator_config.dispatch_batches = False
             args.dataloader_num_workers = 0
-        super().__init__(
-            data_collator=data_collator,
-            train_dataset=look,
-            eval_dataset=look if eval_dataset else None,
-            **arguments,
-        )
+        self._head_adapted = adapts_head(arguments["model"])
+        with hidden_head(arguments["model"]):
+            super().__init__(
+                data_collator=data_collator,
+                train_dataset=look,
+                eval_dataset=look if eval_dataset else None,
+                **arguments,
+            )
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         args.label_smoothing_factor = smoothing
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
@@ -137,7 +140,7 @@ class RowTrainer(SavingTrainer):
         """The loss of one batch, summed over its trained tokens."""
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
-        special = self.args.label_smoothing_factor or self.args.loss_type != "nll"
+        special = self.args.label_smoothing_factor or self.args.loss_type != "nll" or self._head_adapted
         if labels.device.type != "cpu" and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()

@@ -30,11 +30,15 @@ def usable(arguments: TrainingArguments) -> tuple[Any, dict[str, Any]]:
         raise UserError("optim_package", field="optim", name=name, reason=str(error)[:300]) from error
 
 
-def lora_plus(model: Any, arguments: TrainingArguments, ratio: float) -> torch.optim.Optimizer:
-    """The named optimiser with a learning rate `ratio` times as high for the matrices B: https://arxiv.org/abs/2402.12354"""
+def lora_plus(
+    model: Any, arguments: TrainingArguments, ratio: float, embedding_rate: float = 1e-6
+) -> torch.optim.Optimizer:
+    """The named optimiser with a learning rate `ratio` times as high for the matrices B, and one of their own for
+    adapters on embeddings: https://arxiv.org/abs/2402.12354
+    """
     kind, settings = usable(arguments)
     optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
         model, kind, lr=settings.pop("lr"), loraplus_lr_ratio=ratio,
-        loraplus_weight_decay=arguments.weight_decay, **settings,
+        loraplus_lr_embedding=embedding_rate, loraplus_weight_decay=arguments.weight_decay, **settings,
     )  # fmt: skip
     return optimizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
@@ -13,7 +13,9 @@ from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Note
+from trainer.model import oft
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
+from trainer.model.adapter_files import kind_of
 from trainer.model.load import Precision, load_model
 from trainer.model.parts import (
     PART_NAMES,
@@ -56,8 +58,10 @@ def attention_of(choice: str) -> str:
     return choice
 
 
-def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepared:
-    """Loads the base onto the device, and adds what is trained."""
+def prepare_model(
+    config: RunConfig, path: Path, precision: Precision, checkpoint: Path | None = None
+) -> Prepared:
+    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from."""
     full = config.method.finetuning_type == "full"
     dtype = precision.trainable if full else precision.frozen
     attention = attention_of(config.model.flash_attn)
@@ -78,13 +82,23 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
         model = merge(model, adapter)
         notes.append(Note(code="adapter_merged", values={"path": str(adapter)}))
     if len(merged) == len(adapters):
-        adapted = new_adapter(model, config.lora, precision.trainable, frozen)
+        kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
+        adapted = new_adapter(
+            model, config.lora, precision.trainable, frozen, kind=kind, checkpoint=checkpoint
+        )
+        notes += oft.notes(adapted)
     else:
         adapted = old_adapter(model, adapters[-1], precision.trainable, trainable=True)
-        rank = int(getattr(adapted.peft_config["default"], "r", 0))
-        notes.append(Note(code="adapter_continued", values={"path": str(adapters[-1]), "rank": rank}))
+        notes.append(_continued_note(adapters[-1], adapted))
         _freeze(adapted, parts, frozen)
     return Prepared(adapted, [*(note for note in notes if note), *_shares_note(adapted, parts)])
+
+
+def _continued_note(path: Path, adapted: Any) -> Note:
+    if kind_of(read_adapter(path)) == "OFT":
+        return Note(code="adapter_continued_oft", values={"path": str(path)})
+    rank = int(getattr(adapted.peft_config["default"], "r", 0))
+    return Note(code="adapter_continued", values={"path": str(path), "rank": rank})
 
 
 def _base_note(adapter: Path, model: Path) -> Note | None:

@@ -28,6 +28,7 @@ from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
+from trainer.train.adapters import result_note
 from trainer.train.arguments import make_arguments
 from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
@@ -196,7 +197,7 @@ class _Run:
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision)
+        model, notes = prepare_model(self.config, path, precision, found.path)
         for note in notes:
             self.emit(note)
         with seeing(model, voice.processor, voice.renderer.expander) as eyes:
@@ -267,7 +268,11 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
+            make_optimizer=(
+                lambda own: lora_plus(own.model, own.args, ratio, config.lora.loraplus_lr_embedding)
+            )
+            if ratio
+            else None,
         )
         trainer.remove_callback(PrinterCallback)
         reporter.trainer = trainer
@@ -315,6 +320,8 @@ class _Run:
     def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
         self._tell("phase_saving")
         trainer.save_model()
+        if note := result_note(trainer.model):
+            self.emit(note)
         trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
         step, loss = trainer.state.global_step, trainer.mean_loss()
         best = trainer.state.best_model_checkpoint
