@@ -61,6 +61,7 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
     if data.stage == "pt":
         _complain_of_texts(config, complain)
+    _complain_of_base(config, complain)
     _complain_of_data(config, complain)
     _complain_of_formats(config, complain)
     if (
@@ -70,6 +71,17 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     ):
         complain("adapter_name_or_path", "adapter_with_full")
     return found
+
+
+def _complain_of_base(config: RunConfig, complain: Callable[..., None]) -> None:
+    """What is changed of a base before it is trained."""
+    model, method = config.model, config.method.finetuning_type
+    if config.task != "train":
+        return
+    if model.train_from_scratch and method != "full":
+        complain("train_from_scratch", "scratch_needs_full", method=method)
+    if model.fits_words and model.quantization_bit != "none":
+        complain("resize_vocab", "vocabulary_few_bits", bits=model.quantization_bit)
 
 
 def _complain_of_texts(config: RunConfig, complain: Callable[..., None]) -> None:

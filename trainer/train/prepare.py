@@ -27,9 +27,11 @@ from trainer.model.parts import (
     parts_of,
     shares,
 )
+from trainer.model.vocabulary import Words
 from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.collation import Collator, Flattened, Padded
 from trainer.train.seeing import Eyes
+from trainer.train.shaping import Shaping
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
 BF16_MULTIPLE = 256
@@ -59,24 +61,36 @@ def attention_of(choice: str) -> str:
 
 
 def prepare_model(
-    config: RunConfig, path: Path, precision: Precision, checkpoint: Path | None = None
+    config: RunConfig,
+    path: Path,
+    precision: Precision,
+    checkpoint: Path | None = None,
+    words: Words | None = None,
 ) -> Prepared:
-    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from."""
+    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from.
+
+    `words` are the tokenizer's, to which the base is fitted where the config asks for it.
+    """
     full = config.method.finetuning_type == "full"
     dtype = precision.trainable if full else precision.frozen
     attention = attention_of(config.model.flash_attn)
     adapters = [Path(each) for each in config.model.adapter_name_or_path]
     for adapter in adapters:
         read_adapter(adapter)
-    model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
+    shaping = Shaping(config, adapters, words)
+    model = load_model(
+        path, dtype, attention=attention, trust=config.model.trust_remote_code, shape=shaping.positions,
+        scratch=config.model.train_from_scratch,
+    )  # fmt: skip
+    whole = shaping.vocabulary(model)
     if device.is_accelerated():
         model.to(device.current())  # type: ignore[arg-type]
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if full:
         _train_all_but(model, parts, frozen)
-        return Prepared(model, _shares_note(model, parts))
-    notes = [_base_note(adapter, path) for adapter in adapters]
+        return Prepared(model, [*shaping.notes, *_shares_note(model, parts)])
+    notes: list[Note | None] = [*shaping.notes, *(_base_note(adapter, path) for adapter in adapters)]
     merged = adapters if config.lora.create_new_adapter else adapters[:-1]
     for adapter in merged:
         model = merge(model, adapter)
@@ -84,7 +98,7 @@ def prepare_model(
     if len(merged) == len(adapters):
         kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
         adapted = new_adapter(
-            model, config.lora, precision.trainable, frozen, kind=kind, checkpoint=checkpoint
+            model, config.lora, precision.trainable, frozen, kind=kind, whole=whole, checkpoint=checkpoint
         )
         notes += oft.notes(adapted)
     else:

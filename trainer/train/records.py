@@ -116,6 +116,7 @@ def remove_earlier_run(run: RunFolder) -> None:
     names = (
         "trainer_log.jsonl", "train_results.json", "all_results.json", "training_loss.png", "training_eval_loss.png",
         "manifest.json", "trainer_state.json", "adapter_model.safetensors", "adapter_config.json", "README.md",
+        "base_changes.json",
     )  # fmt: skip
     for path in [*(run.path / name for name in names), *run.path.glob("model*.safetensors*")]:
         path.unlink(missing_ok=True)

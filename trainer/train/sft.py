@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import torch
@@ -19,14 +19,12 @@ from transformers import PrinterCallback, set_seed
 from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
 from trainer.dataset.blocks import packs_rows
-from trainer.dataset.plain import renderer_of
-from trainer.dataset.render import Renderer
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
-from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
+from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
 from trainer.train.arguments import make_arguments
@@ -53,6 +51,7 @@ from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
 from trainer.train.vision import VisionTrainer
+from trainer.train.voice import Voice, open_voice
 
 logger = logging.getLogger(__name__)
 
@@ -103,26 +102,6 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
-class _Voice(NamedTuple):
-    """What turns rows into a model's inputs; `processor` is None for a model of text."""
-
-    tokenizer: Any
-    processor: Any
-    renderer: Renderer
-
-
-def _voice(config: RunConfig, path: Path) -> _Voice:
-    trust = config.model.trust_remote_code
-    processor = load_processor(path, trust)
-    tokenizer: Any = processor.tokenizer if processor else load_tokenizer(path, trust)  # type: ignore[attr-defined]
-    renderer = renderer_of(tokenizer, config.data.template, config.data, processor, whole=True)
-    # The result brings the template that it was trained with.
-    for each in (tokenizer, processor):
-        if each is not None:
-            each.chat_template = renderer.chat_template or None
-    return _Voice(tokenizer, processor, renderer)
-
-
 class _Stopped(Exception):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
@@ -149,7 +128,7 @@ class _Run:
             found = self._prepare_folder()
             path = resolve(config.model.model_name_or_path, config.model.hub)
             self._phase("phase_rows")
-            voice = _voice(config, path)
+            voice = open_voice(config, path)
             data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             self._phase("phase_model", name=config.model.model_name_or_path)
             return self._train(path, voice, data, precision, found)
@@ -191,13 +170,13 @@ class _Run:
     def _train(
         self,
         path: Path,
-        voice: _Voice,
+        voice: Voice,
         data: RunRows,
         precision: Precision,
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision, found.path)
+        model, notes = prepare_model(self.config, path, precision, found.path, voice.words)
         for note in notes:
             self.emit(note)
         with seeing(model, voice.processor, voice.renderer.expander) as eyes:
@@ -220,7 +199,7 @@ class _Run:
     def _assemble(
         self,
         model: Any,
-        voice: _Voice,
+        voice: Voice,
         eyes: Eyes | None,
         data: RunRows,
         precision: Precision,
@@ -288,7 +267,7 @@ class _Run:
             self._tell("stream_one_reader")
         return Flow(rows, capacity, self.config.data if self.config.data.stage == "pt" else None)
 
-    def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
+    def _samplers(self, model: Any, voice: Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
         asking = Asking(voice.renderer, config.data, config.model.hub, self.folder.path, self.emit)
         questions = asking.questions(config.train.learn_prompts, generate.system)
