@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.train import tiny
 from tests.train.conftest import Configure
-from trainer.chat.engine import Engine
 from trainer.config import RunConfig
 from trainer.dataset.conversation import message
 from trainer.errors import UserError
@@ -26,6 +25,8 @@ from trainer.model.vocabulary import grow_words, open_words
 from trainer.options import DataOptions, ModelOptions
 
 NEW = "<grip>"
+# The next multiple of 64 above the words of the tiny tokenizer.
+ROOM = 320
 ROWS = [
     {"instruction": "red sun", "output": f"{NEW} one"},
     {"instruction": "blue moon", "output": f"two {NEW}"},
@@ -34,13 +35,17 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """A tied and an untied model."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models whose embeddings have a row for each word and none to spare, and one with rows to spare."""
     folder = tmp_path_factory.mktemp("models")
-    return {
-        tied: tiny.save_model(folder / f"tied-{tied}", tiny.qwen(tie_word_embeddings=tied))
-        for tied in (True, False)
+    tiny.save_tokenizer(folder / "words")
+    words = len(AutoTokenizer.from_pretrained(folder / "words"))
+    configs = {
+        "tied": tiny.qwen(vocab_size=words),
+        "untied": tiny.qwen(vocab_size=words, tie_word_embeddings=False),
+        "roomy": tiny.qwen(vocab_size=ROOM),
     }
+    return {name: tiny.save_model(folder / name, config) for name, config in configs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +57,11 @@ def words_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def learn(configure: Configure, words_folder: Path, models: dict[bool, Path]) -> Any:
-    def make(tied: bool = True, name: str = "run", **changes: Any) -> RunConfig:
+def learn(configure: Configure, words_folder: Path, models: dict[str, Path]) -> Any:
+    def make(kind: str = "tied", name: str = "run", **changes: Any) -> RunConfig:
         settings: dict[str, Any] = {
             "dataset": "acts", "dataset_dir": str(words_folder), "add_tokens": NEW, "max_steps": 60,
-            "logging_steps": 20, "model_name_or_path": str(models[tied]), "lora_rank": 16,
+            "logging_steps": 20, "model_name_or_path": str(models[kind]), "lora_rank": 16,
         }  # fmt: skip
         return configure(name, **{**settings, **changes})
 
@@ -81,28 +86,28 @@ def _answers(base: Path, checkpoint: Path, mode: str = "tuned") -> tuple[Any, li
 WANTED = [row["output"] for row in ROWS]
 
 
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", ["tied", "untied", "roomy"])
 def test_an_adapter_with_a_new_word_answers_the_same_wherever_it_is_loaded(
-    learn: Any, models: dict[bool, Path], tied: bool
+    learn: Any, models: dict[str, Path], kind: str
 ) -> None:
-    config = learn(tied)
+    config = learn(kind)
     run = tiny.train(config)
-    base = models[tied]
+    base = models[kind]
     sides, said = _answers(base, run.folder)
     assert said == WANTED
     token = AutoTokenizer.from_pretrained(run.folder).convert_tokens_to_ids(NEW)
-    assert reshaped(run.folder).rows == 384
-    assert (sides[-1].tokenizer.convert_tokens_to_ids(NEW), token < 384) == (token, True)
+    assert reshaped(run.folder).rows == ROOM
+    assert (sides[-1].tokenizer.convert_tokens_to_ids(NEW), token < ROOM) == (token, True)
     ids = torch.tensor([[5, token, 9, 40, 7]])
     ours = sides[-1].model(input_ids=ids).logits
     # PEFT alone, on a base that somebody else has made larger.
     plain = AutoModelForCausalLM.from_pretrained(base)
-    plain.resize_token_embeddings(384, mean_resizing=False)
+    plain.resize_token_embeddings(ROOM, mean_resizing=False)
     alone = PeftModel.from_pretrained(plain, run.folder)
     torch.testing.assert_close(alone(input_ids=ids).logits, ours, rtol=1e-5, atol=1e-5)
     merged = _exported(run.folder, base)
     torch.testing.assert_close(merged(input_ids=ids).logits, ours, rtol=1e-4, atol=1e-4)
-    assert merged.config.tie_word_embeddings is tied
+    assert merged.config.tie_word_embeddings is (kind != "untied")
 
 
 def _exported(adapter: Path, base: Path) -> Any:
@@ -131,21 +136,21 @@ def _exported(adapter: Path, base: Path) -> Any:
     return load_model(folder, torch.float32)
 
 
-def test_the_base_beside_such_an_adapter_is_the_base_as_it_was(learn: Any, models: dict[bool, Path]) -> None:
+def test_the_base_beside_such_an_adapter_is_the_base_as_it_was(learn: Any, models: dict[str, Path]) -> None:
     run = tiny.train(learn(max_steps=3))
-    (before, after), _ = _answers(models[True], run.folder, "compare")
-    plain = AutoModelForCausalLM.from_pretrained(models[True])
+    (before, after), _ = _answers(models["tied"], run.folder, "compare")
+    plain = AutoModelForCausalLM.from_pretrained(models["tied"])
     ids = torch.tensor([[5, 9, 40, 7]])
     torch.testing.assert_close(before.model(input_ids=ids).logits, plain(input_ids=ids).logits)
     assert len(before.tokenizer) + 1 == len(after.tokenizer)
     assert before.tokenizer(NEW)["input_ids"] != after.tokenizer(NEW)["input_ids"]
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_full_fine_tuning_leaves_a_model_with_the_word(learn: Any, tied: bool) -> None:
-    run = tiny.train(learn(tied, finetuning_type="full", learning_rate=0.005))
+@pytest.mark.parametrize("kind", ["tied", "untied"])
+def test_full_fine_tuning_leaves_a_model_with_the_word(learn: Any, kind: str) -> None:
+    run = tiny.train(learn(kind, finetuning_type="full", learning_rate=0.005))
     config = json.loads((run.folder / "config.json").read_text())
-    assert config["vocab_size"] == 384
+    assert config["vocab_size"] == ROOM
     assert not (run.folder / FILE).exists()
     assert _answers(run.folder, run.folder)[1] == WANTED
 
@@ -155,17 +160,18 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(learn: Any) -> None:
     first = tiny.train(learn(max_steps=6, logging_steps=1), stop=lambda run: len(run.losses) >= 3)
     assert (Path(first.end.path) / FILE).exists()
     resumed = tiny.train(learn(max_steps=6, logging_steps=1, resume_from_checkpoint=first.end.path))
-    assert resumed.losses == pytest.approx(straight.losses, rel=1e-5)
+    assert resumed.losses == pytest.approx({step: straight.losses[step] for step in resumed.losses}, rel=1e-5)
+    assert 6 in resumed.losses
     one, other = tiny.adapter(straight.folder), tiny.adapter(resumed.folder)
     assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
 
 
-def test_an_adapter_that_is_trained_further_keeps_its_words(learn: Any, models: dict[bool, Path]) -> None:
+def test_an_adapter_that_is_trained_further_keeps_its_words(learn: Any, models: dict[str, Path]) -> None:
     first = tiny.train(learn(name="first", max_steps=30))
     second = tiny.train(
         learn(name="second", add_tokens="", adapter_name_or_path=str(first.folder), max_steps=30)
     )
-    assert _answers(models[True], second.folder)[1] == WANTED
+    assert _answers(models["tied"], second.folder)[1] == WANTED
     with pytest.raises(UserError, match="no room"):
         tiny.train(learn(name="third", add_tokens="<more>", adapter_name_or_path=str(first.folder)))
 
@@ -180,10 +186,10 @@ def _grown(model_folder: Path, **options: Any) -> tuple[torch.Tensor, torch.Tens
     return rows[0], rows[1], words
 
 
-def test_new_rows_begin_as_the_options_say(models: dict[bool, Path], tmp_path: Path) -> None:
-    known, grown, words = _grown(models[False], add_tokens=("<a>", "red"), add_special_tokens=("<b>",))
+def test_new_rows_begin_as_the_options_say(models: dict[str, Path], tmp_path: Path) -> None:
+    known, grown, words = _grown(models["untied"], add_tokens=("<a>", "red"), add_special_tokens=("<b>",))
     assert torch.equal(grown[: len(known)], known)
-    assert len(grown) == 384
+    assert len(grown) == ROOM
     # "red" is a word that the tokenizer has as a whole, or becomes one: only unknown ones are new.
     assert len(words.new) >= 2
     assert "<b>" in {
@@ -194,25 +200,25 @@ def test_new_rows_begin_as_the_options_say(models: dict[bool, Path], tmp_path: P
     file = tmp_path / "words.yaml"
     file.write_text('"<open>": "red sun"\n"<shut>": ""\n')
     options = {"new_special_tokens_config": str(file), "init_special_tokens": "desc_init"}
-    known, grown, words = _grown(models[False], **options)
+    known, grown, words = _grown(models["untied"], **options)
     spoken = words.tokenizer("red sun", add_special_tokens=False)["input_ids"]
     row = words.tokenizer.convert_tokens_to_ids("<open>")
     torch.testing.assert_close(grown[row], known[spoken].mean(0))
-    _, noisy, _ = _grown(models[False], **{**options, "init_special_tokens": "desc_init_w_noise"})
+    _, noisy, _ = _grown(models["untied"], **{**options, "init_special_tokens": "desc_init_w_noise"})
     assert not torch.allclose(noisy[row], known[spoken].mean(0), atol=1e-2)
 
 
 def test_resizing_alone_trains_the_embeddings_of_a_tokenizer_that_has_outgrown_them(
-    learn: Any, models: dict[bool, Path], tmp_path: Path
+    learn: Any, models: dict[str, Path], tmp_path: Path
 ) -> None:
     outgrown = tmp_path / "outgrown"
-    AutoModelForCausalLM.from_pretrained(models[False]).save_pretrained(outgrown)
-    tokenizer = AutoTokenizer.from_pretrained(models[False])
+    AutoModelForCausalLM.from_pretrained(models["untied"]).save_pretrained(outgrown)
+    tokenizer = AutoTokenizer.from_pretrained(models["untied"])
     tokenizer.add_tokens([NEW])
     tokenizer.save_pretrained(outgrown)
     run = tiny.train(learn(model_name_or_path=str(outgrown), add_tokens="", resize_vocab=True))
     weights = load_file(run.folder / "adapter_model.safetensors")
-    assert weights["base_model.model.lm_head.weight"].shape == (384, 32)
+    assert weights["base_model.model.lm_head.weight"].shape == (ROOM, 32)
     assert _answers(outgrown, run.folder)[1] == WANTED
 
 
@@ -223,13 +229,3 @@ def test_what_cannot_be_is_refused(learn: Any, tmp_path: Path) -> None:
         learn(quantization_bit="4")
     with pytest.raises(UserError, match="train_from_scratch"):
         learn(train_from_scratch=True)
-
-
-def test_the_engine_of_the_chat_answers_with_the_word(learn: Any, models: dict[bool, Path]) -> None:
-    run = tiny.train(learn())
-    engine = Engine()
-    try:
-        loaded = engine.load(str(models[True]), [str(run.folder)], "compare")
-        assert loaded.sides == ("base", "tuned")
-    finally:
-        engine.unload()
