@@ -38,6 +38,8 @@ def stretch(config: PretrainedConfig, kind: str, length: int) -> Note:
         return Note(code="rope_not_needed", values={"kind": kind, "length": length, "limit": limit})
     nested = [key for key in text.nested_rope_parameter_keys(parameters) if parameters[key] is not None]
     places = [key for key in nested if key != LOCAL]
+    if nested and not places:
+        raise UserError("rope_unknown", field="rope_scaling", family=config.model_type, kind=kind)
     originals = [_original(parameters[key] if nested else parameters, limit) for key in places or [""]]
     original = max(originals)
     factor = float(math.ceil(length / original))

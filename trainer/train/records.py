@@ -96,7 +96,7 @@ def write_manifest(
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "base": str(model.resolve()),
         # A name can stand for another model tomorrow; an export must find the very weights.
-        "base_fingerprint": fingerprint(model),
+        "base_fingerprint": "" if config.model.train_from_scratch else fingerprint(model),
         "method": config.method.finetuning_type,
         "adapters": [str(Path(each).resolve()) for each in adapters],
         # Those that are part of the weights on which the new adapter was trained: without them it is not what it was.
