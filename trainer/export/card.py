@@ -24,8 +24,8 @@ from peft import PeftModel
 from transformers import {kind}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
-base = {kind}.from_pretrained({base!r})
-model = PeftModel.from_pretrained(base, ".")
+base = {kind}.from_pretrained({base!r}{stretch})
+{grow}model = PeftModel.from_pretrained(base, ".")
 ```
 """
 
