@@ -51,6 +51,11 @@ def hide_devices() -> None:
     os.environ[variable] = os.environ.get(variable, "0").split(",")[0]
 
 
+def variable(name: str) -> str | None:
+    """A variable of the person's environment that a file of settings names; None where there is none."""
+    return os.environ.get(name)
+
+
 def default_hub() -> Literal["huggingface", "modelscope"]:
     """The hub that is proposed: ModelScope when the person's environment says so."""
     return (

@@ -50,6 +50,7 @@ class MethodOptions:
     )  # fmt: skip
     use_dft_loss: bool = option(
         False, "Weigh each token's loss by its own probability (DFT).", label="DFT loss", panel="advanced",
+        when={"stage": ("sft",)},
     )  # fmt: skip
     disable_shuffling: bool = option(
         False, "Take the rows in their order.", label="No shuffling", panel="advanced",

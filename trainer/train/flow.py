@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from trainer.dataset.blocks import flow_in_blocks
 from trainer.dataset.load import REASONS_TOLD
-from trainer.dataset.packing import fit
+from trainer.dataset.packing import fit, fit_in_order
 from trainer.dataset.stream import Stream
 from trainer.events import Note
 from trainer.options import DataOptions
@@ -25,15 +25,22 @@ PASSED = single([0], [IGNORED])
 class Flow(IterableDataset[Item]):
     """The rows of a stream as places of a batch; the first `passed` of them are empty.
 
-    With a `capacity` in tokens several rows share a place, packed out of PACKED rows at a time; `texts` are the options
-    of a pre-training, whose texts are cut into blocks. How many places came before a resume depends on the lengths of
-    their rows, so that these are rendered once more.
+    With a `capacity` in tokens several rows share a place, packed out of PACKED rows at a time, neighbours only when
+    `in_order`; `texts` are the options of a pre-training, whose texts are cut into blocks. How many places came before
+    a resume depends on the lengths of their rows, so that these are rendered once more.
     """
 
-    def __init__(self, stream: Stream, capacity: int | None = None, texts: DataOptions | None = None) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        capacity: int | None = None,
+        in_order: bool = False,
+        texts: DataOptions | None = None,
+    ) -> None:
         self.stream = stream
         self.passed = 0
         self._capacity = capacity
+        self._fit = fit_in_order if in_order else fit
         self._texts = texts
 
     def __iter__(self) -> Iterator[Item]:
@@ -55,7 +62,7 @@ class Flow(IterableDataset[Item]):
         rows = (row for row in self.stream.rendered() if row is not None)
         left = self.passed
         while held := list(islice(rows, PACKED)):
-            for place in fit([len(row.input_ids) for row in held], capacity):
+            for place in self._fit([len(row.input_ids) for row in held], capacity):
                 left -= 1
                 singles = [single(held[row].input_ids, held[row].labels, held[row].media) for row in place]
                 yield PASSED if left >= 0 else join(singles)

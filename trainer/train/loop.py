@@ -22,6 +22,7 @@ from trainer.train.evaluation import Sums, metrics_of, results_of
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
+from trainer.train.optimizer import usable
 from trainer.train.saving import SavingTrainer
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
@@ -136,17 +137,20 @@ class RowTrainer(SavingTrainer):
             return nullcontext()
         return self._noise.on(self.model.get_input_embeddings(), inputs)
 
-    def summed_loss(self, model: nn.Module, inputs: dict[str, Any], facts: dict[str, Any]) -> torch.Tensor:
-        """The loss of one batch, summed over its trained tokens."""
+    def summed_loss(
+        self, model: nn.Module, inputs: dict[str, Any], facts: dict[str, Any], loss_type: str = ""
+    ) -> torch.Tensor:
+        """The loss of one batch, summed over its trained tokens; by default of the kind that is trained."""
+        loss_type = loss_type or self.args.loss_type
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
-        special = self.args.label_smoothing_factor or self.args.loss_type != "nll" or self._head_adapted
+        special = self.args.label_smoothing_factor or loss_type != "nll" or self._head_adapted
         if labels.device.type != "cpu" and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()
         logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
         targets = targets.flatten()
-        if self.args.loss_type != "dft":
+        if loss_type != "dft":
             return cross_entropy(
                 logits, targets, ignore_index=IGNORED, reduction="sum",
                 label_smoothing=self.args.label_smoothing_factor,
@@ -184,7 +188,8 @@ class RowTrainer(SavingTrainer):
             facts = {name: inputs.pop(name) for name in FACTS}
             rows += len(inputs.get("row_lengths", inputs["input_ids"]))
             with torch.no_grad():
-                total += float(self.summed_loss(self.model, inputs, facts))
+                # How sure the model is of a token weighs in what it learns, not in how it is judged.
+                total += float(self.summed_loss(self.model, inputs, facts, loss_type="nll"))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         return Sums(total, trained, rows, len(loader))
@@ -195,6 +200,8 @@ class RowTrainer(SavingTrainer):
         if self.optimizer is None and self._make_optimizer is not None:
             with accepted():
                 self.optimizer = self._make_optimizer(self)
+        if self.optimizer is None:
+            self.optimizer_cls_and_kwargs = usable(self.args)
         with accepted():
             optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         return optimizer
@@ -222,10 +229,12 @@ class RowTrainer(SavingTrainer):
         self.state.num_input_tokens_seen += inputs["tokens"]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.args.lr_scheduler_type == "warmup_stable_decay" and not self.args.lr_scheduler_kwargs:
-            # A third of the steps after the warm-up at the peak, two thirds falling.
+        given = dict(self.args.lr_scheduler_kwargs or {})
+        if self.args.lr_scheduler_type == "warmup_stable_decay" and "num_decay_steps" not in given:
+            # A third of the steps after the warm-up at the peak, unless it says how many; the others falling.
             rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
-            self.args.lr_scheduler_kwargs = {"num_decay_steps": max(1, rest - rest // 3)}
+            stable = given.get("num_stable_steps", rest // 3)
+            self.args.lr_scheduler_kwargs = {**given, "num_decay_steps": max(1, rest - stable)}
         with accepted():
             return super().create_scheduler(num_training_steps, optimizer)
 

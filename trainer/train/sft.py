@@ -37,7 +37,7 @@ from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import estimate, frozen_garbage, give_back
-from trainer.train.optimizer import lora_plus
+from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
 from trainer.train.records import (
@@ -52,6 +52,7 @@ from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
 from trainer.train.vision import VisionTrainer
 from trainer.train.voice import Voice, open_voice
+from trainer.train.watchers import watchers
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class _Run:
         config = self.config
         require_training(config)
         require_writable(self.folder.path)
-        for note in config.notes:
+        for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
             precision = choose_precision(config.method.compute_type)
@@ -222,7 +223,6 @@ class _Run:
         items = self._items(data.train, packed=packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
-        ratio = config.lora.loraplus_lr_ratio
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
         facts = {
             "rows": data.count,
@@ -234,7 +234,7 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, *self._samplers(model, voice, eyes)]
+        callbacks = [reporter, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
@@ -247,11 +247,7 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            make_optimizer=(
-                lambda own: lora_plus(own.model, own.args, ratio, config.lora.loraplus_lr_embedding)
-            )
-            if ratio
-            else None,
+            make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
         reporter.trainer = trainer
@@ -260,12 +256,13 @@ class _Run:
     def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
         capacity = self.config.data.cutoff_len if packed else None
         if isinstance(rows, RowTable):
-            return items_of(rows, capacity)
+            return items_of(rows, capacity, self.config.method.disable_shuffling)
         if found.path:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows, capacity, self.config.data if self.config.data.stage == "pt" else None)
+        texts = self.config.data if self.config.data.stage == "pt" else None
+        return Flow(rows, capacity, self.config.method.disable_shuffling, texts)
 
     def _samplers(self, model: Any, voice: Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
