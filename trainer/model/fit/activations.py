@@ -114,12 +114,9 @@ def _layers(chosen: Chosen, dropout: bool) -> list[tuple[int, _Layer]]:
 
 def _kept(chosen: Chosen, layer: _Layer, number: int, batch: Batch, kernels: Kernels) -> int:
     tokens = batch.tokens
-    return (
-        tokens * (_norms(chosen, layer, kernels) + _attention(chosen, layer, kernels))
-        + _scores(chosen, batch, kernels)
-        + _mlp(chosen, layer, number, tokens, kernels)
-        + tokens * layer.narrow * chosen.formats.compute
-    )
+    return tokens * (_norms(chosen, layer, kernels) + _attention(chosen, layer, kernels)) + _scores(
+        chosen, batch, kernels
+    ) + _mlp(chosen, layer, number, tokens, kernels) + tokens * layer.narrow * chosen.formats.compute
 
 
 def _norms(chosen: Chosen, layer: _Layer, kernels: Kernels) -> int:
@@ -147,23 +144,8 @@ def _inputs(layer: _Layer, chosen: Chosen, kernels: Kernels, width: int, *module
 def _attention(chosen: Chosen, layer: _Layer, kernels: Kernels) -> int:
     shape, size = chosen.shape, chosen.formats.compute
     keys = shape.keys if kernels.apart else shape.queries
-    inputs = _inputs(
-        layer,
-        chosen,
-        kernels,
-        shape.hidden,
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "qkv_proj",
-        "c_attn",
-        "query_key_value",
-    )
-    return (
-        inputs
-        + _inputs(layer, chosen, kernels, shape.queries, "o_proj", "c_proj", "dense")
-        + (2 * shape.queries + 2 * keys) * size
-    )
+    inputs = _inputs(layer, chosen, kernels, shape.hidden, "q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn", "query_key_value")
+    return inputs + _inputs(layer, chosen, kernels, shape.queries, "o_proj", "c_proj", "dense") + (2 * shape.queries + 2 * keys) * size
 
 
 def _scores(chosen: Chosen, batch: Batch, kernels: Kernels) -> int:
@@ -191,9 +173,7 @@ def _mlp(chosen: Chosen, layer: _Layer, number: int, tokens: int, kernels: Kerne
 
 def _dense(chosen: Chosen, layer: _Layer, inner: int, kernels: Kernels) -> int:
     shape, size = chosen.shape, chosen.formats.compute
-    inputs = _inputs(
-        layer, chosen, kernels, shape.hidden, "gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc"
-    )
+    inputs = _inputs(layer, chosen, kernels, shape.hidden, "gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc")
     product = _inputs(layer, chosen, kernels, inner, "down_proj", "fc2", "dense_4h_to_h")
     inside = (3 if shape.gated else 1) * inner * size
     if kernels.liger:
@@ -220,9 +200,7 @@ def _casts(chosen: Chosen) -> int:
     """Copies of trained matrices in the format of the computation, which autocast keeps."""
     if not chosen.formats.casts:
         return 0
-    matrices = (
-        each for each in chosen.trained if each.adapter or each.weight.kind in ("linear", "head", "other")
-    )
+    matrices = (each for each in chosen.trained if each.adapter or each.weight.kind in ("linear", "head", "other"))
     tied = chosen.shape.tied and any(each.weight.kind == "embedding" for each in chosen.trained)
     head = chosen.shape.vocabulary * chosen.shape.hidden if tied else 0
     return chosen.formats.compute * (sum(each.count for each in matrices) + head)
@@ -236,11 +214,7 @@ def _ends(chosen: Chosen, batch: Batch) -> int:
     # The lowest layer's first norm keeps nothing where nothing below is trained.
     first = any(each.weight.kind == "embedding" for each in chosen.trained)
     last -= 0 if first else batch.tokens * shape.hidden * 4
-    return (
-        max(0, last)
-        + batch.kept * shape.hidden * formats.compute
-        + 2 * batch.tokens * shape.head * formats.stream
-    )
+    return max(0, last) + batch.kept * shape.hidden * formats.compute + 2 * batch.tokens * shape.head * formats.stream
 
 
 def _twice(chosen: Chosen) -> int:

@@ -17,9 +17,7 @@ PartName = Literal["vision_tower", "multi_modal_projector", "language_model"]
 _LAYER = re.compile(r"(?:^|\.)(?:layers|blocks|h|block|resblocks)\.(\d+)\.")
 _SEES = re.compile(r"(?:^|\.)(?:visual|vision_tower|vision_model|vision_encoder|img_processor)\.")
 # Inside what sees: what hands over to the language model.
-_HANDS_OVER = re.compile(
-    r"(?:^|\.)(?:visual\.(?:merger|deepstack_merger_list)|multi_modal_projector|connector|mlp1)\."
-)
+_HANDS_OVER = re.compile(r"(?:^|\.)(?:visual\.(?:merger|deepstack_merger_list)|multi_modal_projector|connector|mlp1)\.")
 _EMBEDDING = re.compile(r"(?:embed_tokens|wte|word_embeddings|tok_embeddings|embed_in)\.weight$")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output)\.weight$")
 _NORM = re.compile(r"norm|\.ln_|layernorm|\.ln\d?\.|ln_q")

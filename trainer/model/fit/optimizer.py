@@ -39,9 +39,7 @@ def is_paged(name: str) -> bool:
 def updates_at_once(config: RunConfig) -> bool:
     """Whether each gradient is used and dropped as soon as it is there, so that all of them never lie in memory."""
     optimizer = config.optimizer
-    return (
-        optimizer.galore_layerwise or optimizer.apollo_layerwise or config.train.optim in ("lomo", "adalomo")
-    )
+    return optimizer.galore_layerwise or optimizer.apollo_layerwise or config.train.optim in ("lomo", "adalomo")
 
 
 def _plain(name: str) -> Callable[[Held], int]:
