@@ -105,7 +105,7 @@ def look(mapping: Mapping[str, Any], file: str | None, base: Path, planned: Plan
         "file": file,
         "ok": not (found.refused or found.wrong),
         "task": config.task,
-        "stage": config.method.stage,
+        "stage": config.data.stage,
         "method": config.method.finetuning_type,
         "model": model,
         "adapters": [

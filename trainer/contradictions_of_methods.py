@@ -26,8 +26,10 @@ _PEERS = re.compile(r"(?:^|/)ds_z([023])(?:_offload)?_config\.json$")
 
 def complain_of_methods(config: RunConfig, complain: Complain) -> None:
     """Calls `complain(option, code, **values)` for each mistake of a training."""
+    _of_stage(config, complain)
     if config.task != "train":
         return
+    _of_beginning(config, complain)
     _of_adapters(config, complain)
     _of_layers(config, complain)
     _of_quantization(config, complain)
@@ -148,6 +150,24 @@ def _of_evaluation(config: RunConfig, complain: Complain) -> None:
     metric = config.extra.get("metric_for_best_model")
     if metric is not None and not _LOSSES.fullmatch(str(metric)):
         complain("metric_for_best_model", "best_metric", value=str(metric)[:80])
+
+
+def _of_stage(config: RunConfig, complain: Complain) -> None:
+    if config.data.stage != "pt":
+        return
+    asking = {
+        "train_on_prompt": config.data.train_on_prompt,
+        "mask_history": config.data.mask_history,
+        "do_predict": config.evaluate.do_predict,
+    }
+    for name, wanted in asking.items():
+        if wanted:
+            complain(name, "only_for_answers", name=name)
+
+
+def _of_beginning(config: RunConfig, complain: Complain) -> None:
+    if config.model.train_from_scratch and config.method.finetuning_type != "full":
+        complain("train_from_scratch", "scratch_needs_full", method=config.method.finetuning_type)
 
 
 def _of_reports(config: RunConfig, complain: Complain) -> None:

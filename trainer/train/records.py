@@ -57,7 +57,7 @@ class TrainerLog:
             **{
                 name: loss
                 for name, loss in logs.items()
-                if name.startswith("eval_") and name.endswith("_loss")
+                if name.startswith("eval_") and name.endswith(("_loss", "_perplexity"))
             },
             "lr": logs.get("learning_rate"),
             "epoch": state.epoch,
@@ -96,7 +96,7 @@ def write_manifest(
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "base": str(model.resolve()),
         # A name can stand for another model tomorrow; an export must find the very weights.
-        "base_fingerprint": fingerprint(model),
+        "base_fingerprint": "" if config.model.train_from_scratch else fingerprint(model),
         "method": config.method.finetuning_type,
         "adapters": [str(Path(each).resolve()) for each in adapters],
         # Those that are part of the weights on which the new adapter was trained: without them it is not what it was.
@@ -116,6 +116,7 @@ def remove_earlier_run(run: RunFolder) -> None:
     names = (
         "trainer_log.jsonl", "train_results.json", "all_results.json", "training_loss.png", "training_eval_loss.png",
         "manifest.json", "trainer_state.json", "adapter_model.safetensors", "adapter_config.json", "README.md",
+        "base_changes.json",
     )  # fmt: skip
     for path in [*(run.path / name for name in names), *run.path.glob("model*.safetensors*")]:
         path.unlink(missing_ok=True)

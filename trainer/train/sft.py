@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import torch
@@ -18,14 +18,14 @@ from transformers import PrinterCallback, set_seed
 
 from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
-from trainer.dataset.render import Renderer
+from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.counting import parameters
-from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
+from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
 from trainer.train.arguments import make_arguments
@@ -55,6 +55,7 @@ from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
 from trainer.train.vision import VisionTrainer
+from trainer.train.voice import Voice, open_voice
 from trainer.train.watchers import watchers
 
 logger = logging.getLogger(__name__)
@@ -106,26 +107,6 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
-class _Voice(NamedTuple):
-    """What turns rows into a model's inputs; `processor` is None for a model of text."""
-
-    tokenizer: Any
-    processor: Any
-    renderer: Renderer
-
-
-def _voice(config: RunConfig, path: Path) -> _Voice:
-    trust = config.model.trust_remote_code
-    processor = load_processor(path, trust)
-    tokenizer: Any = processor.tokenizer if processor else load_tokenizer(path, trust)  # type: ignore[attr-defined]
-    renderer = Renderer(tokenizer, config.data.template, config.data, processor, whole=True)
-    # The result brings the template that it was trained with.
-    for each in (tokenizer, processor):
-        if each is not None:
-            each.chat_template = renderer.chat_template
-    return _Voice(tokenizer, processor, renderer)
-
-
 class _Stopped(Exception):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
@@ -154,7 +135,7 @@ class _Run:
             found = self._prepare_folder()
             path = resolve(config.model.model_name_or_path, config.model.hub)
             self._phase("phase_rows")
-            voice = _voice(config, path)
+            voice = open_voice(config, path)
             data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             self._phase("phase_model", name=config.model.model_name_or_path)
             with curves(config, self.emit) as self.curves:
@@ -197,13 +178,13 @@ class _Run:
     def _train(
         self,
         path: Path,
-        voice: _Voice,
+        voice: Voice,
         data: RunRows,
         precision: Precision,
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision, found.path)
+        model, notes = prepare_model(self.config, path, precision, found.path, voice.words)
         for note in notes:
             self.emit(note)
         liger = fused(model, self.config.model.enable_liger_kernel)
@@ -229,7 +210,7 @@ class _Run:
     def _assemble(
         self,
         model: Any,
-        voice: _Voice,
+        voice: Voice,
         eyes: Eyes | None,
         data: RunRows,
         precision: Precision,
@@ -244,11 +225,12 @@ class _Run:
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
-        if config.data.packing and not flattened:
+        packing = packs_rows(config.data)
+        if packing and not flattened:
             self._warn("packing_off")
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
-        items = self._items(data.train, packed=config.data.packing and flattened, found=found)
+        items = self._items(data.train, packed=packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
         arguments = make_arguments(config, precision, checkpointing=checkpointing)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
@@ -293,9 +275,10 @@ class _Run:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows, capacity, self.config.method.disable_shuffling)
+        texts = self.config.data if self.config.data.stage == "pt" else None
+        return Flow(rows, capacity, self.config.method.disable_shuffling, texts)
 
-    def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
+    def _samplers(self, model: Any, voice: Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
         asking = Asking(voice.renderer, config.data, config.model.hub, self.folder.path, self.emit)
         questions = asking.questions(config.train.learn_prompts, generate.system)
