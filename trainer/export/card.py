@@ -8,6 +8,7 @@ from trainer import __version__
 from trainer.export.naming import model_name
 from trainer.export.source import Source
 from trainer.export.subject import run_of
+from trainer.model.adapter_files import kind_of, read_adapter
 from trainer.model.catalog import find
 from trainer.model.eyes import is_vision
 from trainer.model.reshaped import of_all
@@ -48,7 +49,7 @@ def text(source: Source, format: str) -> str:
         *([f"base_model: {base}"] if "/" in base and not base.startswith("/") else []),
         "tags:",
         "- tuneboard",
-        *(["- lora"] if format == "adapter" else []),
+        *(f"- {kind_of(read_adapter(each)).lower()}" for each in source.adapters if format == "adapter"),
         "---",
     ]
     data = source.run_config.data
