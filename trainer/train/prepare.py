@@ -201,7 +201,8 @@ def choose_batches(
     # What flash-attention's kernels read about rows would reach the part that sees, too.
     if implementation.startswith("flash_attention") and not eyes:
         return Batches(Flattened(pad_id, flash=True), "")
-    if implementation == "eager":
+    # A family for which torch has no kernel, such as Gemma 2, is no choice of the person.
+    if implementation == "eager" and getattr(base, "_supports_sdpa", True):
         reason = "flash_attn is disabled."
     else:
         reason = why_not_by_row(base, precision.autocast, eyes, rows)
