@@ -248,3 +248,12 @@ def test_a_model_without_a_chat_template_learns_texts(
     run = tiny.train(pretrain(model_name_or_path=str(bare), learn_prompts="red sun", learn_steps=2))
     assert not AutoTokenizer.from_pretrained(run.folder).chat_template
     assert len([event for event in run.events if type(event).__name__ == "Sample"]) > 0
+
+
+@pytest.mark.parametrize("method", ["lora", "freeze"])
+def test_other_methods_begin_with_the_same_loss(pretrain: Configure, model_folder: Path, method: str) -> None:
+    settings = {"finetuning_type": method, "freeze_trainable_layers": 1, "max_steps": 2}
+    run = tiny.train(pretrain(per_device_train_batch_size=64, **settings))
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    assert run.losses[1] == pytest.approx(model(**_batch(_blocks(model_folder))).loss.item(), rel=1e-4)
+    assert run.losses[2] < run.losses[1]

@@ -146,9 +146,9 @@ def test_the_base_beside_such_an_adapter_is_the_base_as_it_was(learn: Any, model
     assert before.tokenizer(NEW)["input_ids"] != after.tokenizer(NEW)["input_ids"]
 
 
-@pytest.mark.parametrize("kind", ["tied", "untied"])
-def test_full_fine_tuning_leaves_a_model_with_the_word(learn: Any, kind: str) -> None:
-    run = tiny.train(learn(kind, finetuning_type="full", learning_rate=0.005))
+@pytest.mark.parametrize(("kind", "method"), [("tied", "full"), ("untied", "full"), ("untied", "freeze")])
+def test_full_fine_tuning_leaves_a_model_with_the_word(learn: Any, kind: str, method: str) -> None:
+    run = tiny.train(learn(kind, finetuning_type=method, learning_rate=0.005))
     config = json.loads((run.folder / "config.json").read_text())
     assert config["vocab_size"] == ROOM
     assert not (run.folder / FILE).exists()

@@ -81,6 +81,12 @@ def choose(dataset_dir: str | Path, names: Sequence[str], stage: str = "sft") ->
     return found
 
 
+def are_texts(dataset_dir: str | Path, names: Sequence[str]) -> bool:
+    """Whether all of these datasets are texts without answers, so that only pre-training can learn from them."""
+    known = load_info(dataset_dir)
+    return bool(names) and all(name in known and known[name].texts_only for name in names)
+
+
 def _checked(name: str, known: Mapping[str, DatasetInfo], folder: str, stage: str) -> DatasetInfo:
     info = known.get(name)
     if info is None:

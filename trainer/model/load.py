@@ -116,9 +116,9 @@ def load_model(
     *,
     attention: str = "sdpa",
     trust: bool = False,
-    quantization: Quantization | None = None,
     shape: Callable[[PretrainedConfig], None] | None = None,
     scratch: bool = False,
+    quantization: Quantization | None = None,
 ) -> PreTrainedModel:
     """The language model of a folder, on the CPU, with weights in `dtype`; with `quantization` in few bits, and those
     on the accelerator where there is one.

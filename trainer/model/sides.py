@@ -216,8 +216,9 @@ class Loader:
         if processor and spoken != place:
             tokenizer = processor.tokenizer = read_tokenizer(spoken, self.trust)  # type: ignore[attr-defined]
         renderer = self._renderer(tokenizer, template, processor)
+        changes = of_all(adapters)
         model = load_model(
-            path, self.dtype, trust=self.trust, shape=of_all(adapters).shape, quantization=self.quantization
+            path, self.dtype, trust=self.trust, quantization=self.quantization, shape=changes.shape
         )
         if not is_quantized(model):
             torch.nn.Module.to(model, self.device)

@@ -35,7 +35,7 @@ from trainer.train.collation import Collator, Flattened, Padded
 from trainer.train.frozen import train_some
 from trainer.train.kernels import choose_attention
 from trainer.train.seeing import Eyes
-from trainer.train.shaping import Shaping
+from trainer.train.shaping import Shaping, train_words
 from trainer.train.squeezed import chosen_quantization, require_no_merge, size_note
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
@@ -64,13 +64,12 @@ def prepare_model(
     quantization, notes = chosen_quantization(config, path)
     method = config.method.finetuning_type
     dtype = precision.trainable if method == "full" else precision.frozen
-    adapters = [Path(each) for each in config.model.adapter_name_or_path]
-    for adapter in adapters:
-        read_adapter(adapter)
-    shaping = Shaping(config, adapters, words)
+    for adapter in config.model.adapter_name_or_path:
+        read_adapter(Path(adapter))
+    shaping = Shaping(config, words)
     model = load_model(
-        path, dtype, attention=attention, trust=config.model.trust_remote_code, shape=shaping.positions,
-        scratch=config.model.train_from_scratch, quantization=quantization,
+        path, dtype, attention=attention, trust=config.model.trust_remote_code, quantization=quantization,
+        shape=shaping.positions, scratch=config.model.train_from_scratch,
     )  # fmt: skip
     whole = shaping.vocabulary(model)
     notes += shaping.notes
@@ -78,7 +77,7 @@ def prepare_model(
         model.to(device.current())  # type: ignore[arg-type]
     notes += size_note(model)
     if method in WHOLE_METHODS:
-        prepared = _whole(config, model, precision)
+        prepared = _whole(config, model, precision, whole)
     else:
         prepared = _adapted(config, model, path, precision, checkpoint, whole)
     if config.model.upcast_layernorm:
@@ -89,12 +88,15 @@ def prepare_model(
     return Prepared(prepared.model, [told, *notes, *prepared.notes])
 
 
-def _whole(config: RunConfig, model: PreTrainedModel, precision: Precision) -> Prepared:
-    """The model itself, with all or some of its weights trainable."""
+def _whole(
+    config: RunConfig, model: PreTrainedModel, precision: Precision, words: tuple[str, ...]
+) -> Prepared:
+    """The model itself, with all or some of its weights trainable, the modules of new `words` among them."""
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if config.method.finetuning_type == "freeze":
         note = train_some(model, config.method, parts, frozen, precision.trainable)
+        train_words(model, words, precision.trainable)
         return Prepared(model, [note, *_shares_note(model, parts)])
     _train_all_but(model, parts, frozen)
     return Prepared(model, _shares_note(model, parts))
@@ -108,7 +110,7 @@ def _adapted(
     checkpoint: Path | None,
     whole: tuple[str, ...],
 ) -> Prepared:
-    """The model with an adapter, new or continued, that alone is trained."""
+    """The model with an adapter, new or continued, that alone is trained; `whole` are modules beside a new one."""
     adapters = [Path(each) for each in config.model.adapter_name_or_path]
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()

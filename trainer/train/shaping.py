@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers.configuration_utils import PretrainedConfig
 from transformers.modeling_utils import PreTrainedModel
 
@@ -26,7 +27,8 @@ class Shaping:
     `notes` say what was done. Without `words` the vocabulary stays as the adapters have it.
     """
 
-    def __init__(self, config: RunConfig, adapters: Sequence[Path], words: Words | None) -> None:
+    def __init__(self, config: RunConfig, words: Words | None) -> None:
+        adapters = [Path(each) for each in config.model.adapter_name_or_path]
         self._options = config.model
         self._length = config.data.cutoff_len
         self._words = words
@@ -79,6 +81,14 @@ class Shaping:
             self.notes.append(Note(code="vocabulary_undescribed", values=values, level="warning"))
         if options.new_special_tokens_config and options.add_special_tokens:
             self.notes.append(Note(code="vocabulary_file_first", level="warning"))
+
+
+def train_words(model: PreTrainedModel, modules: Sequence[str], dtype: torch.dtype) -> None:
+    """Makes embedding and head trainable in `dtype` where only some layers are, so that new words are learned."""
+    for name in modules:
+        for parameter in model.get_submodule(name).parameters():
+            parameter.data = parameter.data.to(dtype)
+            parameter.requires_grad_(True)
 
 
 def save_record(model: Any, folder: Path) -> None:
