@@ -88,7 +88,7 @@ def test_ligers_kernels_reach_a_model_and_leave_its_loss_and_other_models_alone(
         assert "not installed" in notes[0].text
 
 
-@pytest.mark.parametrize("compute_type", ["bf16", "pure_bf16"])
+@pytest.mark.parametrize("compute_type", ["pure_bf16", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_norms_and_logits_in_32_bits(configure: Configure, tmp_path: Path, compute_type: str) -> None:
     config = LlamaConfig(
         vocab_size=tiny.VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
@@ -124,7 +124,9 @@ def test_pure_bf16_holds_weights_and_moments_in_16_bits(configure: Configure, mo
     assert {each.dtype for each in tiny.adapter(adapter.folder).values()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("method", ["lora", "freeze", "full"])
+@pytest.mark.parametrize(
+    "method", ["freeze", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lora", "full"))]
+)
 def test_activations_are_computed_twice_with_the_same_result(configure: Configure, method: str) -> None:
     """With equal losses, and with far less kept for the backward pass: counted, not measured."""
     kept: dict[str, int] = {}

@@ -54,7 +54,7 @@ def _held(model: Any) -> int:
     return sum(each.numel() * each.element_size() for each in model.parameters())
 
 
-@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize("kind", ["nf4", "int8", pytest.param("fp4", marks=pytest.mark.slow)])
 def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide: Path, kind: str) -> None:
     config = configure(model_name_or_path=str(wide), max_steps=6, learning_rate=0.005, **BITS[kind])
     before = load_file(wide / "model.safetensors")
@@ -84,7 +84,7 @@ def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide
     assert type(model.lm_head) is torch.nn.Linear and model.lm_head.weight.dtype == torch.float32
 
 
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("kind", ["nf4", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_resumed_run_equals_an_uninterrupted_one(configure: Configure, wide: Path, kind: str) -> None:
     options = {
         "model_name_or_path": str(wide),
@@ -101,6 +101,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(configure: Configure, wide: P
     assert resumed.losses == pytest.approx({step: straight.losses[step] for step in (3, 4)}, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_one_batch_is_the_same_however_it_is_cut_up_and_computed(configure: Configure, wide: Path) -> None:
     options = {"model_name_or_path": str(wide), "max_steps": 3, **BITS["nf4"]}
     whole = tiny.train(configure("whole", **options))
@@ -155,7 +156,7 @@ def test_an_adapter_goes_on_and_none_is_merged(configure: Configure, wide: Path)
         torch.testing.assert_close(weight, tiny.adapter(first.folder)[name], rtol=0, atol=1e-6)
     with pytest.raises(UserError) as caught:
         tiny.train(configure("built", create_new_adapter=True, **more))
-    assert caught.value.field in ("adapter_name_or_path", "create_new_adapter", "quantization_bit")
+    assert "create_new_adapter" in str(caught.value)
 
 
 def test_what_sees_stays_as_it_is(configure: Configure, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def _stored(folder: Path, source: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq"])
+@pytest.mark.parametrize("method", ["gptq", pytest.param("awq", marks=pytest.mark.slow)])
 def test_models_of_few_bits_are_known_by_their_config(
     configure: Configure, wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
