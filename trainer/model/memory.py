@@ -25,7 +25,6 @@ _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _SPARE = 1.15
 _MIB = 1024 * 1024
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def needed_bytes(
@@ -65,18 +64,7 @@ def free_bytes(device: torch.device) -> int:
     """Memory in bytes that can still be taken on a device: what a run in this process holds does not count."""
     if device.type != "cpu":
         return accelerator.free_memory(device)
-    return min(psutil.virtual_memory().available, _left_in_container())
-
-
-def _left_in_container() -> int:
-    """What a container's own limit leaves; the machine's figures know nothing of it."""
-    try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
-        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return sys.maxsize
-    return limit - used + int(stat.get("inactive_file", 0))
+    return accelerator.free_ram()
 
 
 def require_room(

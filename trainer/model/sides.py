@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer import device as accelerator
@@ -274,6 +275,9 @@ def _speaks_only(model: Any) -> bool:
 
 def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
     """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
+    # Layers of other methods pass over whose row it is without a word (peft 0.21).
+    if not all(isinstance(each, LoraLayer) for each in model.modules() if isinstance(each, BaseTunerLayer)):
+        return False
     ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
     try:
         with torch.inference_mode(), no_leftovers(model):

@@ -248,7 +248,7 @@ class RowTrainer(SavingTrainer):
         if self.args.lr_scheduler_type == "warmup_stable_decay" and "num_decay_steps" not in given:
             # A third of the steps after the warm-up at the peak, unless it says how many; the others falling.
             rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
-            stable = given.get("num_stable_steps", rest // 3)
+            stable = given.pop("num_stable_steps", rest // 3)
             self.args.lr_scheduler_kwargs = {**given, "num_decay_steps": max(1, rest - stable)}
         with accepted():
             return super().create_scheduler(num_training_steps, optimizer)

@@ -34,6 +34,7 @@ from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
 from trainer.train.experts import router_loss
+from trainer.train.curves import Curves, curves, programs
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
@@ -138,12 +139,14 @@ class _Run:
         self.stop = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
+        self.curves: Curves
 
     def run(self) -> Finished | Stopped:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
         require_writable(self.folder.path)
+        programs(config.train.report_to)
         for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
@@ -154,7 +157,8 @@ class _Run:
             voice = _voice(config, path)
             data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            return self._train(path, voice, data, precision, found)
+            with curves(config, self.emit) as self.curves:
+                return self._train(path, voice, data, precision, found)
         except _Stopped:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
@@ -258,7 +262,7 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
+        callbacks = [reporter, self.curves, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         router, told = router_loss(model, config.model.moe_aux_loss_coef)
