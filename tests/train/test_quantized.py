@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import LlamaConfig
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.train import families, tiny
 from tests.train.conftest import Configure
@@ -251,3 +251,46 @@ def test_room_is_reckoned_with_what_the_base_will_take(wide: Path) -> None:
     whole, squeezed = (needed_bytes([wide], torch.float32, each) for each in (None, Quantization(4)))
     assert held < squeezed < 1.35 * held
     assert squeezed < whole
+
+
+def _in_fp8(folder: Path, made: Any) -> Path:
+    """A model as its makers publish it in fp8: blocks of 128 by 128 numbers with a scale each."""
+    made.save_pretrained(folder)
+    tiny.save_tokenizer(folder)
+    weights = load_file(folder / "model.safetensors")
+    for name, weight in list(weights.items()):
+        if "_proj" in name:
+            rows, columns = (-(-size // 128) for size in weight.shape)
+            padded = torch.zeros(rows * 128, columns * 128)
+            padded[: weight.shape[0], : weight.shape[1]] = weight
+            blocks = padded.view(rows, 128, columns, 128)
+            scales = blocks.abs().amax((1, 3)) / 448
+            squeezed = (blocks / scales[:, None, :, None]).reshape(padded.shape)
+            weights[name] = squeezed[: weight.shape[0], : weight.shape[1]].to(torch.float8_e4m3fn)
+            weights[f"{name}_scale_inv"] = scales
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_model_stored_in_fp8_is_opened_and_trained(configure: Configure, tmp_path: Path, method: str) -> None:
+    torch.manual_seed(0)
+    made = LlamaForCausalLM(LlamaConfig(**{**SIZE, "hidden_size": 128}, tie_word_embeddings=False))
+    plain = tmp_path / "plain"
+    made.save_pretrained(plain)
+    tiny.save_tokenizer(plain)
+    folder = _in_fp8(tmp_path / "fp8", made)
+    options = {"max_steps": 2, "finetuning_type": method, "learning_rate": 1e-3}
+    run = tiny.train(configure(model_name_or_path=str(folder), **options))
+    other = tiny.train(configure("plain", model_name_or_path=str(plain), **options))
+    assert run.losses == pytest.approx(other.losses, rel=0.02)
+    assert "quantized_size" not in run.codes
+    if method == "full":
+        assert "quantization_config" not in json.loads((run.folder / "config.json").read_text())
+        again = load_model(run.folder, torch.float32)
+        assert {each.dtype for each in again.parameters()} == {torch.float32}
