@@ -278,7 +278,9 @@ def _in_fp8(folder: Path, made: Any) -> Path:
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_a_model_stored_in_fp8_is_opened_and_trained(configure: Configure, tmp_path: Path, method: str) -> None:
+def test_a_model_stored_in_fp8_is_opened_and_trained(
+    configure: Configure, tmp_path: Path, method: str
+) -> None:
     torch.manual_seed(0)
     made = LlamaForCausalLM(LlamaConfig(**{**SIZE, "hidden_size": 128}, tie_word_embeddings=False))
     plain = tmp_path / "plain"

@@ -9,8 +9,8 @@ from transformers.modeling_utils import PreTrainedModel
 
 from trainer.errors import UserError
 from trainer.events import Note
-from trainer.model.counting import parameters
 from trainer.model.blocks import Layers, chosen_layers, layers_of
+from trainer.model.counting import parameters
 from trainer.model.parts import PartName, Parts
 from trainer.options import MethodOptions
 

@@ -33,8 +33,8 @@ from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
-from trainer.train.experts import router_loss
 from trainer.train.curves import Curves, curves, programs
+from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
