@@ -50,7 +50,10 @@ def _balance(folder: Path) -> float:
         return float(model(ids, output_router_logits=True).aux_loss)
 
 
-@pytest.mark.parametrize("family", EXPERTS)
+@pytest.mark.parametrize(
+    "family",
+    ["qwen3_moe", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mixtral", "qwen2_moe"))],
+)
 def test_routers_learn_to_use_all_experts(
     configure: Configure, mixtures: dict[str, Path], family: str
 ) -> None:
@@ -70,6 +73,7 @@ def test_routers_learn_to_use_all_experts(
         assert first.get(name) == then.get(name)
 
 
+@pytest.mark.slow
 def test_the_balance_counts_once_in_a_step_whatever_its_parts(
     configure: Configure, mixtures: dict[str, Path]
 ) -> None:
@@ -87,6 +91,7 @@ def test_the_balance_counts_once_in_a_step_whatever_its_parts(
     assert extra["parts"] == pytest.approx(extra["whole"], rel=0.2)
 
 
+@pytest.mark.slow
 def test_evaluation_measures_the_tokens_alone(configure: Configure, mixtures: dict[str, Path]) -> None:
     options = {
         "model_name_or_path": str(mixtures["qwen3_moe"]), "max_steps": 1, "learning_rate": 1e-9, "val_size": 4,

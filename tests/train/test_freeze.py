@@ -11,13 +11,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MixtralConfig
 
-from tests.train import tiny
+from tests.train import families, tiny
 from tests.train.conftest import Configure
 from tests.train.test_equality import _die_at
 from trainer.config import RunConfig
-from trainer.errors import UserError, UserErrors
+from trainer.errors import UserError, UserErrors, problems_of
 from trainer.events import Started
 from trainer.model.blocks import chosen_layers
+from trainer.model.load import PRECISIONS
+from trainer.model.parts import parts_of
+from trainer.train.prepare import prepare_model
 
 SIZE = {
     "vocab_size": tiny.VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
@@ -61,13 +64,17 @@ WANTED: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("options", "parts"), WANTED)
-def test_only_what_was_named_moves(
+def test_only_what_was_named_is_trained(
     configure: Configure, deep: Path, options: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
-    run = tiny.train(
-        configure(model_name_or_path=str(deep), finetuning_type="freeze", max_steps=2, **options)
-    )
-    wanted = _all(deep, *parts)
+    config = configure(model_name_or_path=str(deep), finetuning_type="freeze", **options)
+    model = prepare_model(config, deep, PRECISIONS["fp32"]).model
+    assert {name for name, each in model.named_parameters() if each.requires_grad} == _all(deep, *parts)
+
+
+def test_only_that_moves(configure: Configure, deep: Path) -> None:
+    run = tiny.train(configure(model_name_or_path=str(deep), finetuning_type="freeze", max_steps=2))
+    wanted = _all(deep, "layers.2", "layers.3")
     assert moved(deep, run.folder) == wanted
     weights = load_file(deep / "model.safetensors")
     started = run.of(Started)[0]
@@ -77,10 +84,61 @@ def test_only_what_was_named_moves(
     assert json.loads((run.folder / "manifest.json").read_text())["method"] == "freeze"
 
 
-def test_the_head_alone(configure: Configure, deep: Path) -> None:
+def test_the_head_alone_and_the_words_that_are_one_with_it(
+    configure: Configure, deep: Path, model_folder: Path
+) -> None:
     options = {"finetuning_type": "freeze", "freeze_trainable_layers": 0, "freeze_extra_modules": "lm_head"}
-    run = tiny.train(configure(model_name_or_path=str(deep), max_steps=2, **options))
-    assert moved(deep, run.folder) == {"lm_head.weight"}
+    for folder, wanted in ((deep, "lm_head.weight"), (model_folder, "model.embed_tokens.weight")):
+        model = prepare_model(
+            configure(model_name_or_path=str(folder), **options), folder, PRECISIONS["fp32"]
+        ).model
+        assert [name for name, each in model.named_parameters() if each.requires_grad] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, {"language_model"}),
+        ({"freeze_multi_modal_projector": False}, {"language_model", "multi_modal_projector"}),
+        ({"freeze_vision_tower": False, "freeze_language_model": True}, {"vision_tower"}),
+    ],
+)
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3", "llava"])
+def test_of_a_vision_model_the_layers_that_speak(
+    configure: Configure, tmp_path: Path, family: str, options: dict[str, Any], wanted: set[str]
+) -> None:
+    """One of two layers, and the other parts whole where they are not frozen."""
+    folder = families.save(family, tmp_path / family)
+    config = configure(
+        model_name_or_path=str(folder), finetuning_type="freeze", freeze_trainable_layers=1, **options
+    )
+    prepared = prepare_model(config, folder, PRECISIONS["fp32"])
+    parts = parts_of(prepared.model)
+    trained = {name for name, each in prepared.model.named_parameters() if each.requires_grad}
+    assert {parts.part_of(name) for name in trained} == wanted
+    for name, _ in prepared.model.named_parameters():
+        if parts.part_of(name) == "language_model":
+            assert (name in trained) == ("layers.1." in name and "language_model" in wanted)
+        else:
+            assert (name in trained) == (parts.part_of(name) in wanted)
+    assert "parts_trained" in [note.code for note in prepared.notes]
+    with pytest.raises(UserError, match="embed_tokens"):
+        extra = configure(
+            "extra",
+            model_name_or_path=str(folder),
+            finetuning_type="freeze",
+            freeze_extra_modules="patch_embed",
+        )
+        prepare_model(extra, folder, PRECISIONS["fp32"])
+
+
+def test_adapters_of_the_expanded_blocks_alone(configure: Configure, deep: Path) -> None:
+    config = configure(
+        model_name_or_path=str(deep), use_llama_pro=True, freeze_trainable_layers=2, lora_target="q_proj"
+    )
+    model = prepare_model(config, deep, PRECISIONS["fp32"]).model
+    found = {name.split(".layers.")[1][0] for name, each in model.named_parameters() if each.requires_grad}
+    assert found == {"1", "3"}
 
 
 def test_16_bits_keep_what_rests_in_16_and_train_in_32(configure: Configure, deep: Path) -> None:
@@ -136,7 +194,7 @@ def test_other_families_have_their_layers_elsewhere(
         ({"freeze_extra_modules": "self_attn"}, ("self_attn", "embed_tokens")),
         ({"freeze_trainable_layers": 3, "use_llama_pro": True}, ("3", "4 layers", "1, 2, 4")),
         ({"freeze_trainable_layers": -2, "use_llama_pro": True}, ("-2",)),
-        ({"freeze_trainable_layers": 0}, ("nothing to train",)),
+        ({"freeze_trainable_layers": 0}, ("nothing", "freeze_trainable_layers")),
     ],
 )
 def test_what_does_not_exist_is_refused(
@@ -145,7 +203,7 @@ def test_what_does_not_exist_is_refused(
     with pytest.raises(UserError) as caught:
         tiny.train(configure(model_name_or_path=str(deep), finetuning_type="freeze", **options))
     assert all(word in str(caught.value) for word in words)
-    assert caught.value.field in options
+    assert all(each.field in options for each in problems_of(caught.value))
 
 
 def test_layers_of_any_depth() -> None:

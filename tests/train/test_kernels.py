@@ -15,9 +15,9 @@ from tests.train import tiny
 from tests.train.conftest import Configure
 from trainer import device
 from trainer.events import Note
-from trainer.model.load import PRECISIONS
+from trainer.model.load import PRECISIONS, load_model
 from trainer.train import kernels
-from trainer.train.kernels import choose_attention, fused
+from trainer.train.kernels import attention_note, choose_attention, fused
 from trainer.train.prepare import prepare_model
 
 
@@ -28,17 +28,29 @@ def test_attention_is_resolved_to_what_is_installed(monkeypatch: pytest.MonkeyPa
     assert choose_attention("auto", bf16).name == "sdpa"
     for choice in ("fa2", "fa3"):
         found = choose_attention(choice, bf16)
-        assert (found.name, found.note.level) == ("sdpa", "warning")
-        assert choice in found.note.text and "no GPU" in found.note.text
+        assert (found.name, [note.level for note in found.notes]) == ("sdpa", ["warning"])
+        assert choice in found.notes[0].text and "no GPU" in found.notes[0].text
     monkeypatch.setattr(device, "is_accelerated", lambda: True)
     monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda _: None)
-    assert "flash_attn is not installed" in choose_attention("fa2", bf16).note.text
+    assert "flash_attn is not installed" in choose_attention("fa2", bf16).notes[0].text
     assert choose_attention("auto", bf16).name == "sdpa"
     monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: name)
     assert [choose_attention(each, bf16).name for each in ("auto", "fa2", "fa3")] == [
         "flash_attention_2", "flash_attention_2", "flash_attention_3",
     ]  # fmt: skip
-    assert "16 bits" in choose_attention("fa2", PRECISIONS["fp32"]).note.text
+    assert "16 bits" in choose_attention("fa2", PRECISIONS["fp32"]).notes[0].text
+
+
+def test_a_family_without_flash_attention_takes_what_it_knows(
+    model_folder: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Qwen2ForCausalLM
+
+    monkeypatch.setattr(Qwen2ForCausalLM, "_supports_flash_attn", False)
+    model = load_model(model_folder, torch.bfloat16, attention="flash_attention_2")
+    assert attention_note(model).values["name"] == "sdpa"
+    said = prepare_model(configure(flash_attn="disabled"), model_folder, PRECISIONS["fp32"]).notes
+    assert [note.values["name"] for note in said if note.code == "attention_used"] == ["eager"]
 
 
 def test_a_file_that_wants_flash_attention_and_liger_runs_and_says_so(configure: Configure) -> None:
@@ -49,7 +61,7 @@ def test_a_file_that_wants_flash_attention_and_liger_runs_and_says_so(configure:
     asked = tiny.train(configure("asked", flash_attn="fa2", enable_liger_kernel=True))
     assert asked.losses == plain.losses
     said = {each.code: each.text for each in asked.of(Note)}
-    assert "fa2" in said["attention_instead"] and "sdpa" in said["attention_instead"]
+    assert "fa2" in said["attention_instead"] and "sdpa" in said["attention_used"]
     assert "GPU" in said["liger_without_effect"]
     assert {each.code: each.text for each in plain.of(Note)}[
         "attention_used"
@@ -88,7 +100,7 @@ def test_ligers_kernels_reach_a_model_and_leave_its_loss_and_other_models_alone(
         assert "not installed" in notes[0].text
 
 
-@pytest.mark.parametrize("compute_type", ["bf16", "pure_bf16"])
+@pytest.mark.parametrize("compute_type", ["pure_bf16", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_norms_and_logits_in_32_bits(configure: Configure, tmp_path: Path, compute_type: str) -> None:
     config = LlamaConfig(
         vocab_size=tiny.VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
@@ -124,7 +136,9 @@ def test_pure_bf16_holds_weights_and_moments_in_16_bits(configure: Configure, mo
     assert {each.dtype for each in tiny.adapter(adapter.folder).values()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("method", ["lora", "freeze", "full"])
+@pytest.mark.parametrize(
+    "method", ["freeze", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lora", "full"))]
+)
 def test_activations_are_computed_twice_with_the_same_result(configure: Configure, method: str) -> None:
     """With equal losses, and with far less kept for the backward pass: counted, not measured."""
     kept: dict[str, int] = {}

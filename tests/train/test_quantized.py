@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import LlamaConfig
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.train import families, tiny
 from tests.train.conftest import Configure
@@ -54,7 +54,7 @@ def _held(model: Any) -> int:
     return sum(each.numel() * each.element_size() for each in model.parameters())
 
 
-@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize("kind", ["nf4", "int8", pytest.param("fp4", marks=pytest.mark.slow)])
 def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide: Path, kind: str) -> None:
     config = configure(model_name_or_path=str(wide), max_steps=6, learning_rate=0.005, **BITS[kind])
     before = load_file(wide / "model.safetensors")
@@ -84,7 +84,7 @@ def test_only_the_adapter_moves_and_the_base_is_small(configure: Configure, wide
     assert type(model.lm_head) is torch.nn.Linear and model.lm_head.weight.dtype == torch.float32
 
 
-@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("kind", ["nf4", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_resumed_run_equals_an_uninterrupted_one(configure: Configure, wide: Path, kind: str) -> None:
     options = {
         "model_name_or_path": str(wide),
@@ -101,6 +101,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(configure: Configure, wide: P
     assert resumed.losses == pytest.approx({step: straight.losses[step] for step in (3, 4)}, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_one_batch_is_the_same_however_it_is_cut_up_and_computed(configure: Configure, wide: Path) -> None:
     options = {"model_name_or_path": str(wide), "max_steps": 3, **BITS["nf4"]}
     whole = tiny.train(configure("whole", **options))
@@ -155,7 +156,7 @@ def test_an_adapter_goes_on_and_none_is_merged(configure: Configure, wide: Path)
         torch.testing.assert_close(weight, tiny.adapter(first.folder)[name], rtol=0, atol=1e-6)
     with pytest.raises(UserError) as caught:
         tiny.train(configure("built", create_new_adapter=True, **more))
-    assert caught.value.field in ("adapter_name_or_path", "create_new_adapter", "quantization_bit")
+    assert "create_new_adapter" in str(caught.value)
 
 
 def test_what_sees_stays_as_it_is(configure: Configure, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def _stored(folder: Path, source: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq"])
+@pytest.mark.parametrize("method", ["gptq", pytest.param("awq", marks=pytest.mark.slow)])
 def test_models_of_few_bits_are_known_by_their_config(
     configure: Configure, wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -250,3 +251,48 @@ def test_room_is_reckoned_with_what_the_base_will_take(wide: Path) -> None:
     whole, squeezed = (needed_bytes([wide], torch.float32, each) for each in (None, Quantization(4)))
     assert held < squeezed < 1.35 * held
     assert squeezed < whole
+
+
+def _in_fp8(folder: Path, made: Any) -> Path:
+    """A model as its makers publish it in fp8: blocks of 128 by 128 numbers with a scale each."""
+    made.save_pretrained(folder)
+    tiny.save_tokenizer(folder)
+    weights = load_file(folder / "model.safetensors")
+    for name, weight in list(weights.items()):
+        if "_proj" in name:
+            rows, columns = (-(-size // 128) for size in weight.shape)
+            padded = torch.zeros(rows * 128, columns * 128)
+            padded[: weight.shape[0], : weight.shape[1]] = weight
+            blocks = padded.view(rows, 128, columns, 128)
+            scales = blocks.abs().amax((1, 3)) / 448
+            squeezed = (blocks / scales[:, None, :, None]).reshape(padded.shape)
+            weights[name] = squeezed[: weight.shape[0], : weight.shape[1]].to(torch.float8_e4m3fn)
+            weights[f"{name}_scale_inv"] = scales
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_model_stored_in_fp8_is_opened_and_trained(
+    configure: Configure, tmp_path: Path, method: str
+) -> None:
+    torch.manual_seed(0)
+    made = LlamaForCausalLM(LlamaConfig(**{**SIZE, "hidden_size": 128}, tie_word_embeddings=False))
+    plain = tmp_path / "plain"
+    made.save_pretrained(plain)
+    tiny.save_tokenizer(plain)
+    folder = _in_fp8(tmp_path / "fp8", made)
+    options = {"max_steps": 2, "finetuning_type": method, "learning_rate": 1e-3}
+    run = tiny.train(configure(model_name_or_path=str(folder), **options))
+    other = tiny.train(configure("plain", model_name_or_path=str(plain), **options))
+    assert run.losses == pytest.approx(other.losses, rel=0.02)
+    assert "quantized_size" not in run.codes
+    if method == "full":
+        assert "quantization_config" not in json.loads((run.folder / "config.json").read_text())
+        again = load_model(run.folder, torch.float32)
+        assert {each.dtype for each in again.parameters()} == {torch.float32}

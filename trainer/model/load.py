@@ -143,7 +143,7 @@ def load_model(
     try:
         with no_progress_bar():
             model, report = loader.from_pretrained(
-                str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config),
+                str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config, loader),
                 trust_remote_code=trust, local_files_only=True, use_safetensors=True, output_loading_info=True,
                 **squeezed,
             )  # fmt: skip
@@ -255,9 +255,16 @@ def no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _attention(wanted: str, config: PretrainedConfig) -> str | None:
-    """None lets transformers choose what the model's family supports."""
+def _attention(wanted: str, config: PretrainedConfig, loader: Any) -> str | None:
+    """None lets transformers choose what the model's family supports, which not all do of flash attention."""
+    if wanted.startswith("flash") and not _knows_flash(config, loader):
+        return None
     return None if wanted == "sdpa" else wanted
+
+
+def _knows_flash(config: PretrainedConfig, loader: Any) -> bool:
+    kind = type(config)
+    return kind not in loader._model_mapping or bool(loader._model_mapping[kind]._supports_flash_attn)
 
 
 def _first_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ from trainer.model.gguf_file import parts
 from trainer.model.quantization import Quantization, packed_bytes, stored_method
 
 # Bytes per number in a safetensors header: https://github.com/huggingface/safetensors#format
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
 # Room for activations and the cache of keys and values, which grow with the conversation.
 _SPARE = 1.15
 _MIB = 1024 * 1024

@@ -20,35 +20,37 @@ LIGER = "liger_kernel"
 
 
 class Attention(NamedTuple):
-    """transformers' name of a kernel, and what the person should know of how it was chosen."""
+    """transformers' name of a kernel, and what the person should know where it is not the one that was asked for."""
 
     name: str
-    note: Note
+    notes: list[Note]
 
 
 def choose_attention(choice: str, precision: Precision) -> Attention:
     """The kernel for an option's value, as far as this machine has it.
 
-    A kernel that is missing changes no result, only the time and the memory: torch's own takes its place, and the note
+    A kernel that is missing changes no result, only the time and the memory: torch's own takes its place, and a note
     says so. Files that were written for another machine run here, as they do where they come from.
     """
     if choice == "disabled":
-        return _chosen("eager")
+        return Attention("eager", [])
     if choice == "auto":
         name, package = FLASH["fa2"]
-        return _chosen(PLAIN if _missing(package, precision) else name)
+        return Attention(PLAIN if _missing(package, precision) else name, [])
     if choice in FLASH:
         name, package = FLASH[choice]
         reason = _missing(package, precision)
         if not reason:
-            return _chosen(name)
-        values: dict[str, str | int | float] = {"value": choice, "reason": reason, "name": PLAIN}
-        return Attention(PLAIN, Note(code="attention_instead", values=values, level="warning"))
-    return _chosen(choice)
+            return Attention(name, [])
+        values: dict[str, str | int | float] = {"value": choice, "reason": reason}
+        return Attention(PLAIN, [Note(code="attention_instead", values=values, level="warning")])
+    return Attention(choice, [])
 
 
-def _chosen(name: str) -> Attention:
-    return Attention(name, Note(code="attention_used", values={"name": name}))
+def attention_note(model: Any) -> Note:
+    """Which kernel a loaded model uses: its family may know only some of them."""
+    name = str(model.config.get_text_config()._attn_implementation)
+    return Note(code="attention_used", values={"name": name})
 
 
 def _missing(package: str, precision: Precision) -> str:

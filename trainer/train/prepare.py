@@ -33,7 +33,7 @@ from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.casting import upcast_logits, upcast_norms
 from trainer.train.collation import Collator, Flattened, Padded
 from trainer.train.frozen import train_some
-from trainer.train.kernels import choose_attention
+from trainer.train.kernels import attention_note, choose_attention
 from trainer.train.seeing import Eyes
 from trainer.train.shaping import Shaping, train_words
 from trainer.train.squeezed import chosen_quantization, require_no_merge, size_note
@@ -60,8 +60,8 @@ def prepare_model(
 
     `words` are the tokenizer's, to which the base is fitted where the config asks for it.
     """
-    attention, told = choose_attention(config.model.flash_attn, precision)
-    quantization, notes = chosen_quantization(config, path)
+    attention, notes = choose_attention(config.model.flash_attn, precision)
+    quantization, told = chosen_quantization(config, path)
     method = config.method.finetuning_type
     dtype = precision.trainable if method == "full" else precision.frozen
     for adapter in config.model.adapter_name_or_path:
@@ -75,7 +75,7 @@ def prepare_model(
     notes += shaping.notes
     if device.is_accelerated() and not is_quantized(model):
         model.to(device.current())  # type: ignore[arg-type]
-    notes += size_note(model)
+    notes += [attention_note(model), *told, *size_note(model)]
     if method in WHOLE_METHODS:
         prepared = _whole(config, model, precision, whole)
     else:
@@ -85,7 +85,7 @@ def prepare_model(
         notes.append(Note(code="norms_in_fp32", values={"count": count}))
     if config.model.upcast_lmhead_output:
         upcast_logits(prepared.model)
-    return Prepared(prepared.model, [told, *notes, *prepared.notes])
+    return Prepared(prepared.model, [*notes, *prepared.notes])
 
 
 def _whole(
@@ -205,7 +205,7 @@ def choose_batches(
         return Batches(Flattened(pad_id, flash=True), "")
     # A family for which torch has no kernel, such as Gemma 2, is no choice of the person.
     if implementation == "eager" and getattr(base, "_supports_sdpa", True):
-        reason = "flash_attn is disabled."
+        reason = "its attention is computed in full (eager)."
     else:
         reason = why_not_by_row(base, precision.autocast, eyes, rows)
         if reason and eyes:
