@@ -44,6 +44,7 @@ FACE = (
     "dataset",
     "chat",
     "model.catalog",
+    "model.fit",
     "device",
 )
 
