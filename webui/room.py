@@ -71,7 +71,7 @@ def _parts(found: Fit, lang: str) -> str:
     rows = "".join(
         f"<dt>{escape(say(f'train.room.part.{name}', lang))}</dt><dd>{gigabytes(sizes[name])} GB</dd>"
         for name in PARTS
-        if sizes[name] >= 1 << 20
+        if sizes[name] >= 5_000_000
     )
     host = ""
     if found.need.host:

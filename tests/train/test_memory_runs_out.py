@@ -120,7 +120,7 @@ def test_a_single_row_ends_the_run_with_the_changes_that_would_help(
         tiny.train(configure(per_device_train_batch_size=1, finetuning_type="full", cutoff_len=1024), emit=events.append)
     assert caught.value.code == "out_of_memory"
     (note,) = [each for each in events if getattr(each, "code", "") == "fit_changes"]
-    assert "finetuning_type: lora" in note.values["changes"]
+    assert "cutoff_len: 512" in note.values["changes"]
 
 
 def test_memory_that_is_short_before_training_is_not_mended_by_smaller_batches(
