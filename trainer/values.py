@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -70,7 +71,8 @@ def checked(info: OptionInfo, value: Any) -> Any:
     if value is None or (isinstance(value, str) and word in ("", "none", "null")):
         if is_optional(info.kind):
             return None
-        if value is None or "none" not in get_args(kind):
+        # Of a closed list `none` is one of the words, or a mistake.
+        if not word or get_origin(kind) is not Literal:
             return info.default
     parsed = _parse(info, kind, value)
     if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
@@ -140,9 +142,9 @@ def _number(info: OptionInfo, kind: type, value: Any) -> int | float:
 
 
 def _product(value: int | float | str) -> int | float | str:
-    """LLaMA-Factory's files give an area as `768*768`."""
-    sides = value.split("*") if isinstance(value, str) else []
-    return float(sides[0]) * float(sides[1]) if len(sides) == 2 else value
+    """LLaMA-Factory's files give an area as `768*768`, or in patches as `1280*28*28`."""
+    factors = value.split("*") if isinstance(value, str) else []
+    return math.prod(float(each) for each in factors) if len(factors) > 1 else value
 
 
 def _check_range(info: OptionInfo, number: float) -> None:

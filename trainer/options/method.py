@@ -7,6 +7,8 @@ from typing import Literal
 
 from trainer.options.declare import option
 
+# Methods that train weights of the model itself, and leave a whole model behind.
+WHOLE_METHODS = ("freeze", "full")
 _LAYERS: dict[str, tuple[str, ...]] = {"finetuning_type": ("freeze",)}
 
 
@@ -53,6 +55,7 @@ class MethodOptions:
     )  # fmt: skip
     use_dft_loss: bool = option(
         False, "Weigh each token's loss by its own probability (DFT).", label="DFT loss", panel="advanced",
+        when={"stage": ("sft",)},
     )  # fmt: skip
     disable_shuffling: bool = option(
         False, "Take the rows in their order.", label="No shuffling", panel="advanced",

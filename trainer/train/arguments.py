@@ -13,7 +13,7 @@ from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.load import Precision
-from trainer.train.optimizer import check_name, usable
+from trainer.train.optimizer import check, check_name
 
 # Rows evaluated at once while training, where nobody said how many: transformers' own number.
 EVALUATED_AT_ONCE = 8
@@ -63,7 +63,7 @@ def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bo
         arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **_current(config.extra)})
     # Several GPUs in one process would mean DataParallel, which this trainer does not do: the first one is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
-    usable(arguments)
+    check(config, arguments)
     return arguments
 
 
@@ -129,7 +129,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "eval_strategy": train.eval_strategy,
         "eval_steps": train.eval_steps,
         "load_best_model_at_end": train.load_best_model_at_end,
-        "report_to": list(train.report_to),
+        # The curve is handed on by `curves`: callbacks of transformers read the environment of the whole server.
+        "report_to": "none",
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,
@@ -144,7 +145,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "padding_free": False,
         "pad_to_multiple_of": None,
         "neftune_noise_alpha": None,
-        "loss_type": "nll",
+        "loss_type": "dft" if config.method.use_dft_loss else "nll",
+        "train_sampling_strategy": "sequential" if config.method.disable_shuffling else "random",
         "router_aux_loss_coef": 0.0,
         "trust_remote_code": config.model.trust_remote_code,
         "push_to_hub": False,

@@ -10,7 +10,7 @@ from torch.utils.data import IterableDataset
 from transformers import TrainerCallback
 
 from trainer.dataset.load import REASONS_TOLD
-from trainer.dataset.packing import fit
+from trainer.dataset.packing import fit, fit_in_order
 from trainer.dataset.stream import Stream
 from trainer.events import Note
 from trainer.train.collation import IGNORED, Item, join, single
@@ -23,14 +23,16 @@ PASSED = single([0], [IGNORED])
 class Flow(IterableDataset[Item]):
     """The rows of a stream as places of a batch; the first `passed` of them are empty.
 
-    With a `capacity` in tokens several rows share a place, packed out of PACKED rows at a time. How many places came
+    With a `capacity` in tokens several rows share a place, packed out of PACKED rows at a time, neighbours only when
+    `in_order`. How many places came
     before a resume depends on the lengths of their rows, so that these are rendered once more.
     """
 
-    def __init__(self, stream: Stream, capacity: int | None = None) -> None:
+    def __init__(self, stream: Stream, capacity: int | None = None, in_order: bool = False) -> None:
         self.stream = stream
         self.passed = 0
         self._capacity = capacity
+        self._fit = fit_in_order if in_order else fit
 
     def __iter__(self) -> Iterator[Item]:
         if self._capacity is not None:
@@ -43,7 +45,7 @@ class Flow(IterableDataset[Item]):
         rows = (row for row in self.stream.rendered() if row is not None)
         left = self.passed
         while held := list(islice(rows, PACKED)):
-            for place in fit([len(row.input_ids) for row in held], capacity):
+            for place in self._fit([len(row.input_ids) for row in held], capacity):
                 left -= 1
                 singles = [single(held[row].input_ids, held[row].labels, held[row].media) for row in place]
                 yield PASSED if left >= 0 else join(singles)

@@ -8,10 +8,10 @@ from trainer.config import RunConfig
 from trainer.dataset.table import RowTable
 from trainer.events import Note
 from trainer.model.fit.activations import Batch
+from trainer.model.fit.choice import formats_of
 from trainer.model.fit.engine import engine_of
 from trainer.model.fit.estimate import need
-from trainer.model.fit.fit import SPARE, Fit, batch_of, fit, longest_batch, this_machine
-from trainer.model.fit.choice import formats_of
+from trainer.model.fit.fit import SPARE, Fit, batch_of, fit, this_machine
 from trainer.model.fit.loaded import chosen_in, shape_of
 from trainer.model.fit.said import gigabytes, warning
 from trainer.model.fit.shape import Shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def rows_for(
 
 
 def _streamed(config: RunConfig, renderer: Renderer, tell: Tell) -> RunRows:
-    stream = Stream(renderer, config.data, config.train.seed, config.model.hub)
+    # A row comes at most as many places before its turn as the buffer holds.
+    data = replace(config.data, buffer_size=1) if config.method.disable_shuffling else config.data
+    stream = Stream(renderer, data, config.train.seed, config.model.hub)
     for note in stream.notes:
         tell(note)
     parts = stream.evaluation()

@@ -14,6 +14,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
+from trainer.train.adapters import put_back, save_adapter
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.flow import Flow
 
@@ -40,7 +41,12 @@ class SavingTrainer(SFTTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if not put_back(self.model, Path(resume_from_checkpoint)):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if not put_back(self.model, Path(str(self.state.best_model_checkpoint))):
+            super()._load_best_model()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -58,7 +64,12 @@ class SavingTrainer(SFTTrainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
         folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
+        if is_peft_model(self.model):
+            save_adapter(
+                self.model, Path(folder), state_dict, last=output_dir in (None, self.args.output_dir)
+            )
+        else:
+            self.model.save_pretrained(folder, state_dict=state_dict)
         self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

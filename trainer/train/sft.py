@@ -24,20 +24,25 @@ from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
+from trainer.model.counting import parameters
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
+from trainer.train.adapters import result_note
 from trainer.train.again import until_it_fits
 from trainer.train.arguments import make_arguments
 from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
+from trainer.train.curves import Curves, curves, programs
+from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
+from trainer.train.kernels import fused
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import frozen_garbage, give_back
-from trainer.train.optimizer import lora_plus
+from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
 from trainer.train.records import (
@@ -53,6 +58,7 @@ from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
 from trainer.train.trial import trials
 from trainer.train.vision import VisionTrainer
+from trainer.train.watchers import watchers
 
 logger = logging.getLogger(__name__)
 
@@ -135,13 +141,15 @@ class _Run:
         self.stop = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
+        self.curves: Curves
 
     def run(self) -> Finished | Stopped:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
         require_writable(self.folder.path)
-        for note in config.notes:
+        programs(config.train.report_to)
+        for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
             precision = choose_precision(config.method.compute_type)
@@ -153,7 +161,8 @@ class _Run:
             if short := short_of(config, data.train):
                 self.emit(short)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            return self._train(path, voice, data, precision, found)
+            with curves(config, self.emit) as self.curves:
+                return self._train(path, voice, data, precision, found)
         except _Stopped:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
@@ -198,10 +207,13 @@ class _Run:
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision)
+        model, notes = prepare_model(self.config, path, precision, found.path)
         for note in notes:
             self.emit(note)
-        with seeing(model, voice.processor, voice.renderer.expander) as eyes:
+        liger = fused(model, self.config.model.enable_liger_kernel)
+        with liger as told, seeing(model, voice.processor, voice.renderer.expander) as eyes:
+            for note in told:
+                self.emit(note)
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             template = voice.renderer.chat_template
             write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
@@ -245,12 +257,11 @@ class _Run:
         if note:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice)
-        ratio = config.lora.loraplus_lr_ratio
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
         facts = {
             "rows": data.count,
             "trained_tokens": data.trained_tokens,
-            "parameters": sum(each.numel() for each in model.parameters()),
+            "parameters": parameters(model),
             "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
             "device": accelerator.name(),
             "precision": precision.name,
@@ -258,9 +269,13 @@ class _Run:
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
         trial = trials(config, self.emit)
-        callbacks = [*trial, reporter, *self._samplers(model, voice, eyes)]
+        mine = [*trial, reporter, self.curves]
+        callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
+        router, told = router_loss(model, config.model.moe_aux_loss_coef)
+        for note in told:
+            self.emit(note)
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
         trainer = kind(
             model=model,
@@ -271,7 +286,8 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
+            router=router,
+            make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
         for each in (reporter, *trial):
@@ -281,12 +297,12 @@ class _Run:
     def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
         capacity = self.config.data.cutoff_len if packed else None
         if isinstance(rows, RowTable):
-            return items_of(rows, capacity)
+            return items_of(rows, capacity, self.config.method.disable_shuffling)
         if found.path:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows, capacity)
+        return Flow(rows, capacity, self.config.method.disable_shuffling)
 
     def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
@@ -305,6 +321,8 @@ class _Run:
     def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
         self._tell("phase_saving")
         trainer.save_model()
+        if note := result_note(trainer.model):
+            self.emit(note)
         trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
         step, loss = trainer.state.global_step, trainer.mean_loss()
         best = trainer.state.best_model_checkpoint

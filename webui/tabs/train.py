@@ -10,12 +10,13 @@ import gradio as gr
 
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
-from trainer.options import options
-from webui import controls, counts, form, marks, preview, room
+from webui import counts, form, marks, preview, room
 from webui.desk import Desk
 from webui.held import Held
 from webui.i18n import say, tagged
 from webui.live import QUIET, RunPanel
+from webui.tabs.devices import DevicePicker
+from webui.tabs.folds import draw, fields
 from webui.tabs.top import Top, model_choices
 from webui.watch import View
 
@@ -49,6 +50,7 @@ class Parts:
     insist: gr.Textbox
     page: gr.Number
     pictures: gr.Accordion
+    devices: DevicePicker
     buttons: dict[str, Any]
 
 
@@ -69,20 +71,20 @@ def build(page: gr.Blocks, workspace: Workspace, top: Top) -> Built:
     }  # fmt: skip
     with gr.Row(elem_id="train"):
         with gr.Column(elem_id="decide", scale=5, min_width=320):
-            made, parts = _decide(values)
+            made, parts = _decide(values, workspace)
         with gr.Column(elem_id="happens", scale=6, min_width=320):
             panel = RunPanel(workspace.jobs, top.language)
     _Wiring(Desk(workspace), top, panel, fields | made, parts).listen(page)
     return Built(panel, fields | made, parts.buttons["bring"])
 
 
-def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
+def _decide(values: form.Values, workspace: Workspace) -> tuple[dict[str, Any], Parts]:
     made: dict[str, Any] = {}
     html: dict[str, Any] = {}
     buttons: dict[str, Any] = {}
     with gr.Column(elem_classes="card", elem_id="data-card"):
         gr.HTML(tagged("train.panel.data", "h3"))
-        made |= _fields("data", values)
+        made |= fields("data", values)
         with gr.Row(elem_classes="line"):
             html["facts"] = gr.HTML(elem_id="facts")
             buttons["bring"] = gr.Button(
@@ -98,30 +100,23 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
             label=say("train.goal.label"), show_label=False, container=False, elem_id="say-train-goal",
         )  # fmt: skip
         html["preset_note"] = gr.HTML(elem_id="goal-note")
-        made |= _fields("basics", values)
-    gr.HTML(_search(), elem_id="search")
-    with gr.Column(elem_classes="folds"):
-        for name in form.FOLDED:
-            with gr.Accordion(
-                say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"
-            ) as panel:
-                made |= _fields(name, values)
-            if name == "multimodal":
-                html["pictures"] = panel
-        with (
-            gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"),
-            gr.Row(elem_classes="fields"),
-        ):
-            made["extra"] = gr.Textbox(
-                "", label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
-                lines=2, elem_id="say-train-extra", interactive=True,
-            )  # fmt: skip
+        made |= fields("basics", values)
+    folds = draw(values, workspace)
+    made |= folds.fields
     _actions(html, buttons)
     html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
     with gr.Row(visible=False):
         yaml, token, insist, number = gr.Textbox(""), gr.Textbox(""), gr.Textbox(""), gr.Number(0)
     return made, Parts(
-        **html, preset=goal, yaml=yaml, token=token, insist=insist, page=number, buttons=buttons
+        **html,
+        preset=goal,
+        yaml=yaml,
+        token=token,
+        insist=insist,
+        page=number,
+        buttons=buttons,
+        pictures=folds.pictures,
+        devices=folds.devices,
     )
 
 
@@ -152,19 +147,6 @@ def _button(name: str, **more: Any) -> gr.Button:
     return gr.Button(say(f"train.{name}"), elem_id=f"say-train-{name}", scale=0, min_width=80, **more)
 
 
-def _fields(panel: str, values: form.Values) -> dict[str, Any]:
-    with gr.Row(elem_classes="fields"):
-        return {name: controls.make(options()[name], values[name]) for name in form.names_in(panel)}
-
-
-def _search() -> str:
-    return (
-        '<div class="find"><input type="search" id="find" autocomplete="off" role="combobox" aria-expanded="false" '
-        'aria-controls="found" data-say-placeholder="train.search" data-say-aria-label="train.search">'
-        '<ul id="found" role="listbox" hidden></ul></div>'
-    )
-
-
 class _Wiring:
     """Listeners of the Train tab. Every one takes the language, what is proposed now and the form's values."""
 
@@ -192,7 +174,7 @@ class _Wiring:
         looked_at = [self.by_name["dataset"].focus, self.by_name["eval_dataset"].focus, top.checkpoints.focus]
         changed = [each.change for each in menus]
         gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **FOLLOWING)
-        gr.on([top.model.input, top.method.input, parts.preset.input], self._propose, self.common,
+        gr.on([top.model.input, top.method.input, self.by_name["stage"].input, parts.preset.input], self._propose, self.common,
               [*self.fields, self.proposals, parts.said], **FOLLOWING)  # fmt: skip
         top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
         gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
@@ -205,6 +187,7 @@ class _Wiring:
         top.language.change(
             lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET
         )
+        parts.devices.listen(page, self.by_name, self.common, top.language)
         self._listen_to_buttons()
 
     def _listen_to_buttons(self) -> None:
@@ -247,7 +230,7 @@ class _Wiring:
 
     def _propose(self, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
         values = form.named(given)
-        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        after = form.proposed_for(values, preset)
         new, kept = form.fill(values, before, after)
         return [*_updates(new), after, marks.kept(kept, lang)]
 
@@ -336,7 +319,7 @@ class _Wiring:
         values = form.write(config)
         if not values["output_dir"]:
             del values["output_dir"]
-        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        after = form.proposed_for(values, preset)
         return [*told, marks.notes(form.notes_of(config), lang), *_updates(values), after]
 
 
