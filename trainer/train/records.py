@@ -105,6 +105,9 @@ def write_manifest(
         "rows": rows,
         "template": hashlib.sha256(template.encode()).hexdigest()[:16],
         "seed": config.train.seed,
+        # What was really computed at once: memory may have made it less than was asked for.
+        "per_device_train_batch_size": config.train.per_device_train_batch_size,
+        "gradient_accumulation_steps": config.train.gradient_accumulation_steps,
     }
     write_atomic(run.manifest, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 

@@ -28,6 +28,7 @@ from trainer.model.counting import parameters
 from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
+from trainer.train.again import until_it_fits
 from trainer.train.arguments import make_arguments
 from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
@@ -40,7 +41,7 @@ from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
 from trainer.train.kernels import fused
 from trainer.train.loop import RowTrainer, StopTraining
-from trainer.train.memory import estimate, frozen_garbage, give_back
+from trainer.train.memory import frozen_garbage, give_back
 from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
@@ -51,16 +52,17 @@ from trainer.train.records import (
     write_manifest,
     write_results,
 )
+from trainer.train.room import checkpointing, short_of
 from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
+from trainer.train.trial import trials
 from trainer.train.vision import VisionTrainer
 from trainer.train.voice import Voice, open_voice
 from trainer.train.watchers import watchers
 
 logger = logging.getLogger(__name__)
 
-GB = 1024**3
 NO_RESUME = ("", "false", "none")
 
 
@@ -71,7 +73,7 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     Raises UserError for what a person can mend. Nothing of the run stays in memory afterwards.
     """
     try:
-        return _explained(config, emit, stop)
+        return until_it_fits(lambda each, tell: _explained(each, tell, stop), config, emit)
     finally:
         give_back()
 
@@ -137,6 +139,8 @@ class _Run:
             self._phase("phase_rows")
             voice = open_voice(config, path)
             data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
+            if short := short_of(config, data.train):
+                self.emit(short)
             self._phase("phase_model", name=config.model.model_name_or_path)
             with curves(config, self.emit) as self.curves:
                 return self._train(path, voice, data, precision, found)
@@ -231,8 +235,10 @@ class _Run:
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
         items = self._items(data.train, packed=packing and flattened, found=found)
-        checkpointing = self._checkpointing(model, items, precision)
-        arguments = make_arguments(config, precision, checkpointing=checkpointing)
+        twice, note = checkpointing(config, model, items, precision)
+        if note:
+            self.emit(note)
+        arguments = make_arguments(config, precision, checkpointing=twice)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
         facts = {
             "rows": data.count,
@@ -244,7 +250,9 @@ class _Run:
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, self.curves, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
+        trial = trials(config, self.emit)
+        mine = [*trial, reporter, self.curves]
+        callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         router, told = router_loss(model, config.model.moe_aux_loss_coef)
@@ -264,7 +272,8 @@ class _Run:
             make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
-        reporter.trainer = trainer
+        for each in (reporter, *trial):
+            each.trainer = trainer
         return trainer, reporter
 
     def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
@@ -291,21 +300,6 @@ class _Run:
                 generate.max_new_tokens, eyes,
             )
         ]  # fmt: skip
-
-    def _checkpointing(self, model: Any, items: Items | Flow, precision: Precision) -> bool:
-        """Whether activations are computed twice: as the option says, or when memory asks for it."""
-        choice = self.config.model.gradient_checkpointing
-        if choice != "auto":
-            return choice == "on"
-        size = self.config.train.per_device_train_batch_size
-        tokens = trained = self.config.data.cutoff_len * size
-        if isinstance(items, Items):
-            tokens, trained = items.most(size)
-        found = estimate(model, precision, tokens, trained)
-        if found.too_much:
-            need, free = round(found.need / GB, 1), round(found.free / GB, 1)
-            self._tell("checkpointing_on", need=need, free=free)
-        return found.too_much
 
     def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
         self._tell("phase_saving")
