@@ -84,6 +84,8 @@ class RunConfig:
             says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
             # So does one that says where to export.
             says = says or (name == "do_export" and exports)
+            # Plain text is packed where nothing is said.
+            says = says or (name == "packing" and self.method.stage == "pt")
             if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}

@@ -79,7 +79,7 @@ CASES: dict[str, Case] = {
     ),
     "oft": Case(rotations(16, LAYERS), {"oft_block_size": 16}, "oft"),
     "oft_rank": Case(
-        sum(4 * ((inputs // 4) * (inputs // 4 - 1) // 2) for inputs, _ in LAYERS), {"oft_rank": 4}, "oft"
+        sum(4 * ((inputs // 4) * (inputs // 4 - 1) // 2) for inputs, _ in LAYERS), {"oft_rank": 4, "oft_block_size": 0}, "oft"
     ),
     "oft_whole": Case(
         rotations(32, LAYERS) + 2 * WORDS[0] * WORDS[1], {"additional_target": ("embed_tokens",)}, "oft"
@@ -237,12 +237,12 @@ def test_blocks_that_do_not_divide_a_width_are_rounded_and_told(folders: Callabl
     assert [(note.values["width"], note.values["used"], note.values["layers"]) for note in told] == [
         (32, 16, "q_proj"), (64, 32, "down_proj"),
     ]  # fmt: skip
-    (told_rank,) = oft.notes(made(oft_rank=5, oft_target=("q_proj",)))
+    (told_rank,) = oft.notes(made(oft_rank=5, oft_block_size=0, oft_target=("q_proj",)))
     assert (told_rank.code, told_rank.values["used"]) == ("oft_rank_rounded", 4)
     for options in ({"oft_rank": 4, "oft_block_size": 8}, {"oft_block_size": 0}):
         with pytest.raises(UserError) as caught:
             made(**options)
-        assert caught.value.code == "oft_rank_or_size"
+        assert caught.value.code == "oft_size"
     with pytest.raises(UserError) as caught:
         new_adapter(
             load_model(folders(CASES["gpt2"]), torch.float32), LoraOptions(), torch.float32, kind="oft"

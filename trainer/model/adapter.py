@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from trainer.errors import UserError
 from trainer.model import oft, pissa
 from trainer.model.adapter_files import WEIGHTS, adapted_layers, check_adapter, read_adapter
+from trainer.model.blocks import in_expanded
 from trainer.model.layers import (
     LINEAR,
     SEEING,
@@ -53,12 +54,13 @@ def new_adapter(
     kind: Kind = "lora",
     whole: tuple[str, ...] = (),
     checkpoint: Path | None = None,
+    expanded: int | None = None,
 ) -> PeftModel:
     """The model with a fresh adapter, whose weights are in `dtype`; only they are trainable.
 
     `whole` names modules that are trained as they are and saved beside it, as `additional_target` does. PiSSA takes
-    the beginning of a run from its `checkpoint` when there is one. Raises UserError when there is no layer outside of
-    the frozen parts, and for names, sizes or layers that the method cannot have.
+    the beginning of a run from its `checkpoint` when there is one. `expanded` of LLaMA-Pro's blocks get an adapter, and
+    no other layer. Raises UserError when there is no layer outside of the frozen parts, and for names, sizes or layers that the method cannot have.
     """
     modules = choose_whole(model, (*options.additional_target, *whole))
     wanted, field = (
@@ -70,6 +72,8 @@ def new_adapter(
         for each in choose_layers(model, wanted, frozen, field)
         if each not in modules and not each.startswith(inside or ("\0",))
     ]
+    if expanded is not None:
+        layers = in_expanded(model, layers, expanded)
     if not layers:
         raise UserError("nothing_trains", field="freeze_language_model")
     targets = shortest(layers, [name for name, _ in model.named_modules()])

@@ -31,6 +31,8 @@ from trainer import device
 from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
 from trainer.model.eyes import is_vision
+from trainer.model.parts import parts_of
+from trainer.model.quantization import Quantization, keep_layout, settings_for
 
 # Without any of these some families make up a tokenizer that knows no word.
 VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
@@ -109,9 +111,15 @@ def load_processor(path: Path, trust: bool = False) -> ProcessorMixin | None:
 
 
 def load_model(
-    path: Path, dtype: torch.dtype, *, attention: str = "sdpa", trust: bool = False
+    path: Path,
+    dtype: torch.dtype,
+    *,
+    attention: str = "sdpa",
+    trust: bool = False,
+    quantization: Quantization | None = None,
 ) -> PreTrainedModel:
-    """The language model of a folder, on the CPU, with weights in `dtype`.
+    """The language model of a folder, on the CPU, with weights in `dtype`; with `quantization` in few bits, and those
+    on the accelerator where there is one.
 
     Raises UserError for a folder that is no model, a kind that transformers does not know, and weights that are
     missing, cut short or incomplete: a model is never filled up with random numbers.
@@ -120,21 +128,27 @@ def load_model(
     weight_files(path)
     config = _read_config(path, trust)
     loader = _loader(config, path, trust)
+    skipped = _left_alone(outline(path, trust)) if quantization else []
+    squeezed = settings_for(path, quantization, dtype, skipped)
     model: PreTrainedModel
     try:
         with no_progress_bar():
             model, report = loader.from_pretrained(
                 str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config),
                 trust_remote_code=trust, local_files_only=True, use_safetensors=True, output_loading_info=True,
+                **squeezed,
             )  # fmt: skip
     except (MemoryError, UserError):
         raise
+    except ImportError as error:
+        raise UserError("model_needs_package", path=str(path), reason=_first_line(error)) from error
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise UserError("model_weights_broken", path=str(path), reason=_first_line(error)) from error
     missing = sorted(report["missing_keys"])
     if missing:
         names = ", ".join(missing[:3])
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
+    keep_layout(model)
     _mend_generation(model)
     return model
 
@@ -151,6 +165,16 @@ def outline(path: Path, trust: bool = False) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = loader.from_config(config, **options)
     return model
+
+
+def _left_alone(model: PreTrainedModel) -> list[str]:
+    """The layers that are never squeezed: what sees and hands over, and the head, on whose numbers words depend."""
+    parts, head = parts_of(model), model.get_output_embeddings()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and (module is head or parts.part_of(name) != "language_model")
+    ]
 
 
 def require_known(path: Path, trust: bool = False) -> None:

@@ -15,17 +15,12 @@ from trainer.errors import UserError
 from trainer.events import Note
 from trainer.options import LoraOptions
 
-# LLaMA-Factory's block size where a file gives none: with a rank it means nothing.
-_USUAL = LoraOptions().oft_block_size
-
 
 def config_of(options: LoraOptions, targets: list[str], modules: list[str]) -> OFTConfig:
     """PEFT's settings. Raises UserError unless either the number of blocks or their size is given."""
     blocks, size = options.oft_rank, options.oft_block_size
-    if blocks and size == _USUAL:
-        size = 0
     if bool(blocks) == bool(size):
-        raise UserError("oft_rank_or_size", field="oft_rank", rank=blocks, size=size)
+        raise UserError("oft_size", field="oft_block_size", rank=blocks, size=size)
     return OFTConfig(
         r=blocks,
         oft_block_size=size,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer import device as accelerator
@@ -25,6 +26,8 @@ from trainer.model.generation import no_leftovers
 from trainer.model.llama import require_usable
 from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
 from trainer.model.memory import require_room
+from trainer.model.quantization import Quantization, is_quantized
+from trainer.model.quantization import require_usable as require_quantizer
 from trainer.model.seeing import kinds
 from trainer.model.voices import TUNED, Mode
 from trainer.options import DataOptions
@@ -152,13 +155,15 @@ def _is_whole_model(path: Path) -> bool:
 class Loader:
     """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model.
 
-    `data` says how large pictures are shown, `compute` in which format is computed.
+    `data` says how large pictures are shown, `compute` in which format is computed, `quantization` in how few bits
+    weights are held that are not stored so already.
     """
 
     template: str
     trust: bool
     data: DataOptions
     compute: str = "auto"
+    quantization: Quantization | None = None
 
     @property
     def device(self) -> torch.device:
@@ -171,7 +176,9 @@ class Loader:
 
     def load(self, wanted: Plan) -> tuple[Side, ...]:
         """The sides of a plan, base first. Raises UserError when they do not fit into memory, or not together."""
-        require_room([*wanted.models, *wanted.adapters], self.device, self.dtype)
+        if self.quantization:
+            require_quantizer(self.quantization)
+        require_room([*wanted.models, *wanted.adapters], self.device, self.dtype, self.quantization)
         sides = [self._side(path, wanted.base) for path in wanted.models]
         if wanted.mode == "base":
             return (_as(sides[0], sides[0].model, "base"),)
@@ -199,8 +206,9 @@ class Loader:
         processor = load_processor(place if _has_processor(place) else base, self.trust)
         tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
         renderer = Renderer(tokenizer, template, self.data, processor)
-        model = load_model(path, self.dtype, trust=self.trust)
-        torch.nn.Module.to(model, self.device)
+        model = load_model(path, self.dtype, trust=self.trust, quantization=self.quantization)
+        if not is_quantized(model):
+            torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
         stop_ids = _stop_ids(model, tokenizer, renderer)
         return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
@@ -267,6 +275,9 @@ def _speaks_only(model: Any) -> bool:
 
 def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
     """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
+    # Layers of other methods pass over whose row it is without a word (peft 0.21).
+    if not all(isinstance(each, LoraLayer) for each in model.modules() if isinstance(each, BaseTunerLayer)):
+        return False
     ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
     try:
         with torch.inference_mode(), no_leftovers(model):

@@ -7,6 +7,8 @@ from typing import Literal
 
 from trainer.options.declare import option
 
+# Methods that train weights of the model itself, and leave a whole model behind.
+WHOLE_METHODS = ("freeze", "full")
 _LAYERS: dict[str, tuple[str, ...]] = {"finetuning_type": ("freeze",)}
 
 

@@ -130,7 +130,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "eval_strategy": train.eval_strategy,
         "eval_steps": train.eval_steps,
         "load_best_model_at_end": train.load_best_model_at_end,
-        "report_to": list(train.report_to),
+        # The curve is handed on by `curves`: callbacks of transformers read the environment of the whole server.
+        "report_to": "none",
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,

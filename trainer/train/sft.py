@@ -24,6 +24,7 @@ from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
+from trainer.model.counting import parameters
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
@@ -32,9 +33,12 @@ from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
+from trainer.train.experts import router_loss
+from trainer.train.curves import Curves, curves, programs
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
+from trainer.train.kernels import fused
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import estimate, frozen_garbage, give_back
 from trainer.train.optimizer import chosen, notes
@@ -135,12 +139,14 @@ class _Run:
         self.stop = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
+        self.curves: Curves
 
     def run(self) -> Finished | Stopped:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
         require_writable(self.folder.path)
+        programs(config.train.report_to)
         for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
@@ -151,7 +157,8 @@ class _Run:
             voice = _voice(config, path)
             data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            return self._train(path, voice, data, precision, found)
+            with curves(config, self.emit) as self.curves:
+                return self._train(path, voice, data, precision, found)
         except _Stopped:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
@@ -199,7 +206,10 @@ class _Run:
         model, notes = prepare_model(self.config, path, precision, found.path)
         for note in notes:
             self.emit(note)
-        with seeing(model, voice.processor, voice.renderer.expander) as eyes:
+        liger = fused(model, self.config.model.enable_liger_kernel)
+        with liger as told, seeing(model, voice.processor, voice.renderer.expander) as eyes:
+            for note in told:
+                self.emit(note)
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             template = voice.renderer.chat_template
             write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
@@ -245,16 +255,19 @@ class _Run:
         facts = {
             "rows": data.count,
             "trained_tokens": data.trained_tokens,
-            "parameters": sum(each.numel() for each in model.parameters()),
+            "parameters": parameters(model),
             "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
             "device": accelerator.name(),
             "precision": precision.name,
         }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed)
-        callbacks = [reporter, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
+        callbacks = [reporter, self.curves, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
+        router, told = router_loss(model, config.model.moe_aux_loss_coef)
+        for note in told:
+            self.emit(note)
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
         trainer = kind(
             model=model,
@@ -265,6 +278,7 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
+            router=router,
             make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)

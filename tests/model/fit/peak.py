@@ -106,7 +106,9 @@ def measuring(patch: pytest.MonkeyPatch) -> Iterator[Measured]:
         result = step(self, *args, **kwargs)
         found.computed = max(found.computed, counted.most - before)
         counted.most = max(counted.most, most)
-        found.gradients = max(found.gradients, _sizes(each.grad for each in self.model.parameters() if each.grad is not None))
+        found.gradients = max(
+            found.gradients, _sizes(each.grad for each in self.model.parameters() if each.grad is not None)
+        )
         return result
 
     with patch.context() as inner:

@@ -55,6 +55,7 @@ class _Layer:
         self.adapted = {each.weight.module for each in mine if each.adapter}
         # Between the two matrices of an adapter: as many numbers a token as its rank.
         self.narrow = sum(min(each.shape) for each in mine if each.adapter and len(each.shape) == 2) // 2
+        self.experts = any(".experts" in each.weight.name for each in mine)
         self.dropout = dropout
 
     def learns(self, *modules: str) -> int:
@@ -65,7 +66,7 @@ class _Layer:
 @dataclass(frozen=True)
 class Activations:
     """Bytes at three moments beside weights, optimiser and gradients: the turn from forward to backward, the lowest
-    layer going backward, the end.
+    layer going backward, the end. `casts` are copies of weights that lie there as long as the logits do.
 
     `kept` until the backward pass; on top of it `head` for logits, or `layer` for vectors inside of a layer, whatever is
     more. `lowest` is what the lowest layer has then, `after` an embedding's second gradient.
@@ -76,10 +77,11 @@ class Activations:
     head: int
     lowest: int
     after: int
+    casts: int = 0
 
     @property
     def most(self) -> int:
-        return self.kept + max(self.layer, self.head)
+        return self.kept + max(self.layer, self.head + self.casts)
 
 
 def activations_of(
@@ -97,26 +99,25 @@ def activations_of(
     # Each layer's input is kept; one layer at a time is computed again, with its casts.
     kept = chosen.formats.stream * chosen.shape.hidden * batch.tokens * chosen.shape.layers
     lowest += casts // max(1, chosen.shape.layers)
-    return Activations(kept + ends, lowest, head + casts, lowest, _twice(chosen))
+    return Activations(kept + ends, lowest, head, lowest, _twice(chosen), casts)
 
 
 def _layers(chosen: Chosen, dropout: bool) -> list[tuple[int, _Layer]]:
     """Those that keep activations, with what is trained in them."""
-    found: dict[int, list[Held]] = {}
-    for held in chosen.trained:
-        if held.weight.part == "language_model":
-            found.setdefault(held.weight.layer, []).append(held)
     return [
-        (number, _Layer(found.get(number, []), dropout))
+        (number, _Layer(chosen.by_layer.get(number, ()), dropout))
         for number in range(chosen.first_layer, chosen.shape.layers)
     ]
 
 
 def _kept(chosen: Chosen, layer: _Layer, number: int, batch: Batch, kernels: Kernels) -> int:
     tokens = batch.tokens
-    return tokens * (_norms(chosen, layer, kernels) + _attention(chosen, layer, kernels)) + _scores(
-        chosen, batch, kernels
-    ) + _mlp(chosen, layer, number, tokens, kernels) + tokens * layer.narrow * chosen.formats.compute
+    return (
+        tokens * (_norms(chosen, layer, kernels) + _attention(chosen, layer, kernels))
+        + _scores(chosen, batch, kernels)
+        + _mlp(chosen, layer, number, tokens, kernels)
+        + tokens * layer.narrow * chosen.formats.compute
+    )
 
 
 def _norms(chosen: Chosen, layer: _Layer, kernels: Kernels) -> int:
@@ -144,8 +145,23 @@ def _inputs(layer: _Layer, chosen: Chosen, kernels: Kernels, width: int, *module
 def _attention(chosen: Chosen, layer: _Layer, kernels: Kernels) -> int:
     shape, size = chosen.shape, chosen.formats.compute
     keys = shape.keys if kernels.apart else shape.queries
-    inputs = _inputs(layer, chosen, kernels, shape.hidden, "q_proj", "k_proj", "v_proj", "qkv_proj", "c_attn", "query_key_value")
-    return inputs + _inputs(layer, chosen, kernels, shape.queries, "o_proj", "c_proj", "dense") + (2 * shape.queries + 2 * keys) * size
+    inputs = _inputs(
+        layer,
+        chosen,
+        kernels,
+        shape.hidden,
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "qkv_proj",
+        "c_attn",
+        "query_key_value",
+    )
+    return (
+        inputs
+        + _inputs(layer, chosen, kernels, shape.queries, "o_proj", "c_proj", "dense")
+        + (2 * shape.queries + 2 * keys) * size
+    )
 
 
 def _scores(chosen: Chosen, batch: Batch, kernels: Kernels) -> int:
@@ -164,16 +180,20 @@ def _mlp(chosen: Chosen, layer: _Layer, number: int, tokens: int, kernels: Kerne
         return tokens * _dense(chosen, layer, shape.inner, kernels)
     experts = shape.experts
     assert experts is not None
-    size = chosen.formats.compute
-    inside = 4 * experts.inner + 2 * shape.hidden
-    routed = tokens * experts.active * inside * size
+    # The gathered inputs and the product are kept only where the experts themselves learn.
+    inside = 3 * experts.inner + shape.hidden
+    if layer.experts:
+        inside += experts.inner + shape.hidden
+    routed = tokens * experts.active * inside * chosen.formats.compute
     shared = tokens * _dense(chosen, layer, experts.shared, kernels) if experts.shared else 0
     return routed + shared + tokens * experts.count * 4 * 2
 
 
 def _dense(chosen: Chosen, layer: _Layer, inner: int, kernels: Kernels) -> int:
     shape, size = chosen.shape, chosen.formats.compute
-    inputs = _inputs(layer, chosen, kernels, shape.hidden, "gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc")
+    inputs = _inputs(
+        layer, chosen, kernels, shape.hidden, "gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc"
+    )
     product = _inputs(layer, chosen, kernels, inner, "down_proj", "fc2", "dense_4h_to_h")
     inside = (3 if shape.gated else 1) * inner * size
     if kernels.liger:
@@ -200,7 +220,9 @@ def _casts(chosen: Chosen) -> int:
     """Copies of trained matrices in the format of the computation, which autocast keeps."""
     if not chosen.formats.casts:
         return 0
-    matrices = (each for each in chosen.trained if each.adapter or each.weight.kind in ("linear", "head", "other"))
+    matrices = (
+        each for each in chosen.trained if each.adapter or each.weight.kind in ("linear", "head", "other")
+    )
     tied = chosen.shape.tied and any(each.weight.kind == "embedding" for each in chosen.trained)
     head = chosen.shape.vocabulary * chosen.shape.hidden if tied else 0
     return chosen.formats.compute * (sum(each.count for each in matrices) + head)
@@ -214,7 +236,11 @@ def _ends(chosen: Chosen, batch: Batch) -> int:
     # The lowest layer's first norm keeps nothing where nothing below is trained.
     first = any(each.weight.kind == "embedding" for each in chosen.trained)
     last -= 0 if first else batch.tokens * shape.hidden * 4
-    return max(0, last) + batch.kept * shape.hidden * formats.compute + 2 * batch.tokens * shape.head * formats.stream
+    return (
+        max(0, last)
+        + batch.kept * shape.hidden * formats.compute
+        + 2 * batch.tokens * shape.head * formats.stream
+    )
 
 
 def _twice(chosen: Chosen) -> int:

@@ -39,14 +39,16 @@ def is_paged(name: str) -> bool:
 def updates_at_once(config: RunConfig) -> bool:
     """Whether each gradient is used and dropped as soon as it is there, so that all of them never lie in memory."""
     optimizer = config.optimizer
-    return optimizer.galore_layerwise or optimizer.apollo_layerwise or config.train.optim in ("lomo", "adalomo")
+    return (
+        optimizer.galore_layerwise or optimizer.apollo_layerwise or config.train.optim in ("lomo", "adalomo")
+    )
 
 
 def _plain(name: str) -> Callable[[Held], int]:
     family = name.removeprefix("paged_")
     if "adafactor" in family:
         return _factored
-    if family.endswith("_4bit") or family.endswith("_8bit") or family == "adamw_bnb_8bit":
+    if family.endswith(("_4bit", "_8bit")) or family == "adamw_bnb_8bit":
         moments = _moments(family)
         return lambda each: _blocks(each, moments, 1 if family.endswith("8bit") else 0.5)
     moments = _moments(family)

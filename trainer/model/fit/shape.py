@@ -181,7 +181,11 @@ def _eyes(config: Mapping[str, Any], hidden: int) -> Eyes | None:
         return None
     kind = str(seen.get("model_type") or config.get("model_type", ""))
     early = "qwen2_vl" in kind
-    width = int(_first(seen, "embed_dim", "hidden_size") if early else _first(seen, "hidden_size", "embed_dim", default=1024))
+    width = int(
+        _first(seen, "embed_dim", "hidden_size")
+        if early
+        else _first(seen, "hidden_size", "embed_dim", default=1024)
+    )
     default_inner = int(width * float(seen.get("mlp_ratio") or 4))
     siglip = not kind.startswith(("qwen", "glm"))
     patch = _side(seen.get("patch_size")) or (16 if "qwen3" in kind else 14)
