@@ -24,7 +24,7 @@ from webui.watch import View
 SEEN = (
     "dataset", "dataset_dir", "max_samples", "identity_name", "identity_author", "cutoff_len", "template",
     "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path", "default_system", "enable_thinking",
-    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing",
+    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing", "stage",
 )  # fmt: skip
 # What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
 # by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
