@@ -19,6 +19,7 @@ from trainer.model.adapter_files import WEIGHTS, adapted_layers, check_adapter, 
 from trainer.model.layers import (
     LINEAR,
     SEEING,
+    choose_experts,
     choose_layers,
     choose_whole,
     linear_layers,
@@ -64,13 +65,16 @@ def new_adapter(
     wanted, field = (
         (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
     )
+    experts = choose_experts(model, wanted, frozen)
     inside = tuple(f"{each}." for each in modules)
     layers = [
         each
-        for each in choose_layers(model, wanted, frozen, field)
+        for each in choose_layers(model, wanted, frozen, field, experts)
         if each not in modules and not each.startswith(inside or ("\0",))
     ]
-    if not layers:
+    if experts:
+        _require_plain(kind, options)
+    if not layers and not experts:
         raise UserError("nothing_trains", field="freeze_language_model")
     targets = shortest(layers, [name for name, _ in model.named_modules()])
     if kind == "oft":
@@ -80,6 +84,7 @@ def new_adapter(
         if options.pissa_init:
             pissa.check(model, layers, options)
         config = _lora(options, targets, modules, tied=bool(set(modules) & set(tied_pair(model))))
+        config.target_parameters = experts or None
         config.fan_in_fan_out = any(isinstance(model.get_submodule(each), Conv1D) for each in layers)
     with quiet():
         adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)
@@ -89,6 +94,15 @@ def new_adapter(
     elif options.pissa_init:
         pissa.begin(adapted, options, checkpoint)
     return adapted
+
+
+def _require_plain(kind: Kind, options: LoraOptions) -> None:
+    """Raises UserError for what PEFT cannot do on the weights of many experts at once."""
+    on = {"finetuning_type oft": kind == "oft", "use_dora": options.use_dora, "pissa_init": options.pissa_init,
+          "lora_dropout": options.lora_dropout > 0}  # fmt: skip
+    for name, value in on.items():
+        if value:
+            raise UserError("experts_plain", field="lora_target", name=name)
 
 
 def _lora(options: LoraOptions, targets: list[str], modules: list[str], *, tied: bool) -> LoraConfig:
