@@ -27,7 +27,7 @@ FLOOR = {
         "errors",
         "events",
         "paths",
-    )  # fmt: skip
+    )
 }
 # The floor's modules that are folders of tables.
 FLOOR |= {f"trainer.options.{path.stem}" for path in (REPOSITORY / "trainer" / "options").glob("[a-z]*.py")}
@@ -57,6 +57,7 @@ FACE = (
     "dataset",
     "chat",
     "model.catalog",
+    "model.fit",
     "device",
 )
 

@@ -31,7 +31,9 @@ INFOS = list(options().values())
 @cache
 def names_read() -> frozenset[str]:
     """Attributes read anywhere in trainer/ but where options are declared and translated."""
-    floor = {REPOSITORY / "trainer" / name for name in ("compat.py", "manual.py", "contradictions_of_methods.py")}
+    floor = {
+        REPOSITORY / "trainer" / name for name in ("compat.py", "manual.py", "contradictions_of_methods.py")
+    }
     floor |= set((REPOSITORY / "trainer" / "options").glob("*.py"))
     found: set[str] = set()
     for path in (REPOSITORY / "trainer").rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Methods, optimisers and engines that exclude each other, or need each other."""
+"""Methods and engines that exclude each other, or need each other."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
 
 Complain = Callable[..., None]
 
-WHOLE = ("use_galore", "use_apollo", "use_muon")
-LAYERWISE = {"galore_layerwise": "use_galore", "apollo_layerwise": "use_apollo"}
 # Bits of a weight that each package can hold: https://huggingface.co/docs/transformers/quantization/overview
 BITS = {"bnb": ("8", "4"), "hqq": ("8", "6", "5", "4", "3", "2", "1"), "eetq": ("8",)}
 _LOSSES = re.compile(r"(eval_)?loss|eval_.+_loss")
 
+# Files that come with LLaMA-Factory say their stage by their names.
+_PEERS = re.compile(r"(?:^|/)ds_z([023])(?:_offload)?_config\.json$")
+
 
 def complain_of_methods(config: RunConfig, complain: Complain) -> None:
     """Calls `complain(option, code, **values)` for each mistake of a training."""
+    _of_stage(config, complain)
     if config.task != "train":
         return
+    _of_beginning(config, complain)
     _of_adapters(config, complain)
     _of_layers(config, complain)
     _of_quantization(config, complain)
-    _of_optimisers(config, complain)
     _of_engines(config, complain)
     _of_evaluation(config, complain)
-    _of_stage(config, complain)
     _of_reports(config, complain)
 
 
@@ -45,6 +46,9 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(said.ds_stage)
     if not said.deepspeed:
         return None
+    shipped = shipped_stage(said.deepspeed)
+    if shipped is not None:
+        return shipped
     try:
         text = said.deepspeed
         if not text.lstrip().startswith("{"):
@@ -52,6 +56,13 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(json.loads(text).get("zero_optimization", {}).get("stage", 0))
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def shipped_stage(path: str) -> int | None:
+    """The stage of a file that comes with LLaMA-Factory and is not there: this program has one of the same meaning.
+    None for every other path."""
+    named = _PEERS.search(path.replace("\\", "/"))
+    return int(named[1]) if named and not Path(path).expanduser().is_file() else None
 
 
 def engine_of(config: RunConfig) -> str:
@@ -81,8 +92,6 @@ def _of_layers(config: RunConfig, complain: Complain) -> None:
         complain("use_llama_pro", "expanded_method", method=method.finetuning_type)
     if method.finetuning_type != "freeze":
         return
-    if config.model.adapter_name_or_path:
-        complain("adapter_name_or_path", "adapter_with_freeze")
     if method.freeze_trainable_layers == 0 and not method.freeze_extra_modules:
         complain("freeze_trainable_layers", "freeze_nothing")
 
@@ -97,15 +106,11 @@ def _of_quantization(config: RunConfig, complain: Complain) -> None:
     allowed = BITS[model.quantization_method]
     if model.quantization_bit not in allowed:
         complain(
-            "quantization_bit", "quantized_bits", name=model.quantization_method, bits=bits,
+            "quantization_bit", "bits_unheld", name=model.quantization_method, bits=bits,
             allowed=", ".join(allowed),
         )  # fmt: skip
     changing: dict[str, Any] = {
         "pissa_init": config.lora.pissa_init,
-        "resize_vocab": model.resize_vocab,
-        "add_tokens": model.add_tokens,
-        "add_special_tokens": model.add_special_tokens,
-        "new_special_tokens_config": model.new_special_tokens_config,
         "train_from_scratch": model.train_from_scratch,
         "create_new_adapter": config.lora.create_new_adapter and model.adapter_name_or_path,
     }
@@ -114,28 +119,6 @@ def _of_quantization(config: RunConfig, complain: Complain) -> None:
             complain(name, "quantized_with", name=name)
     if len(model.adapter_name_or_path) > 1:
         complain("adapter_name_or_path", "quantized_adapters", count=len(model.adapter_name_or_path))
-
-
-def _of_optimisers(config: RunConfig, complain: Complain) -> None:
-    said = config.optimizer
-    on = [name for name in WHOLE if getattr(said, name)]
-    for name in on[1:]:
-        complain(name, "optimisers_two", name=name, other=on[0])
-    method, engine = config.method.finetuning_type, engine_of(config)
-    for name in on:
-        if method in ("lora", "oft"):
-            complain(name, "optimiser_method", name=name, method=method)
-        elif engine:
-            complain(name, "optimiser_engine", name=name, engine=engine)
-    count = max(config.distributed.nproc_per_node or 1, len(config.distributed.devices))
-    for name, of in LAYERWISE.items():
-        if not (getattr(said, name) and getattr(said, of)):
-            continue
-        if config.train.gradient_accumulation_steps > 1:
-            steps = config.train.gradient_accumulation_steps
-            complain(name, "layerwise_accumulation", name=name, count=steps)
-        if count > 1:
-            complain(name, "layerwise_processes", name=name, count=count)
 
 
 def _of_engines(config: RunConfig, complain: Complain) -> None:
@@ -164,24 +147,27 @@ def _of_engines(config: RunConfig, complain: Complain) -> None:
 
 
 def _of_evaluation(config: RunConfig, complain: Complain) -> None:
-    train = config.train
-    if train.early_stopping_steps is not None:
-        if train.eval_strategy == "no":
-            complain("early_stopping_steps", "early_stopping_alone", name="eval_strategy", value="no")
-        elif not train.load_best_model_at_end:
-            complain(
-                "early_stopping_steps", "early_stopping_alone", name="load_best_model_at_end", value="false"
-            )
     metric = config.extra.get("metric_for_best_model")
     if metric is not None and not _LOSSES.fullmatch(str(metric)):
         complain("metric_for_best_model", "best_metric", value=str(metric)[:80])
 
 
 def _of_stage(config: RunConfig, complain: Complain) -> None:
-    if config.method.stage == "pt":
-        for name in ("train_on_prompt", "mask_history"):
-            if getattr(config.data, name):
-                complain(name, "only_for_answers", name=name)
+    if config.data.stage != "pt":
+        return
+    asking = {
+        "train_on_prompt": config.data.train_on_prompt,
+        "mask_history": config.data.mask_history,
+        "do_predict": config.evaluate.do_predict,
+    }
+    for name, wanted in asking.items():
+        if wanted:
+            complain(name, "only_for_answers", name=name)
+
+
+def _of_beginning(config: RunConfig, complain: Complain) -> None:
+    if config.model.train_from_scratch and config.method.finetuning_type != "full":
+        complain("train_from_scratch", "scratch_needs_full", method=config.method.finetuning_type)
 
 
 def _of_reports(config: RunConfig, complain: Complain) -> None:

@@ -21,14 +21,19 @@ def _named(facts: Facts, lang: str) -> str:
     return say("train.devices.choice", lang, number=facts.number, name=facts.name, free=free, total=total)
 
 
-def said(found: Sequence[Facts] | None, looking: bool, cores: int, plan: str, lang: str) -> str:
-    """What is there (None: not known yet), and what will happen with it. `page.js` asks again while it is looked for."""
+def said(
+    found: Sequence[Facts] | None, looking: bool, chosen: Sequence[str], cores: int, plan: str, lang: str
+) -> str:
+    """What is there (None: not known yet), and what will happen with it.
+
+    `page.js` asks again while it is looked for, and shows no menu where there is nothing to choose or to take back.
+    """
     parts = []
     if found is None:
         parts.append(say("train.devices.looking", lang))
     elif not found:
         parts.append(say("train.devices.none", lang, cores=cores))
-    mark = " data-looking" if looking else ""
+    mark = (" data-looking" if looking else "") + ("" if found or chosen else " data-without")
     lines = "".join(f"<p>{escape(part)}</p>" for part in parts)
     bold = f"<p><b>{escape(plan)}</b></p>" if plan else ""
     return f'<div class="devices"{mark}>{lines}{bold}</div>'

@@ -34,19 +34,41 @@ ELSEWHERE = {
     "ddp_timeout": "devices",
     **dict.fromkeys(
         (
-            "dataset_dir", "max_samples", "mix_strategy", "interleave_probs", "streaming", "buffer_size", "tokenized_path",
+            "dataset_dir", "mix_strategy", "interleave_probs", "streaming", "buffer_size", "tokenized_path",
             "train_on_prompt", "mask_history", "disable_shuffling", "default_system", "enable_thinking", "preserve_thinking",
             "preprocessing_num_workers", "overwrite_cache",
         ),
         "rows",
     ),
 }  # fmt: skip
-# The order of these panels is that of a person's decisions; elsewhere it is that of the declarations.
+# The order of these panels is that of a person's decisions, with switches last; elsewhere it is that of the declarations.
 ORDERED = {
-    "data": ("dataset", "stage", "identity_name", "identity_author"),
+    "data": ("dataset", "stage", "max_samples", "identity_name", "identity_author"),
     "basics": (
         "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "cutoff_len",
         "lr_scheduler_type", "compute_type", "output_dir",
+    ),
+    "lora": (
+        "lora_rank", "lora_alpha", "lora_dropout", "loraplus_lr_ratio", "lora_target", "oft_rank", "oft_block_size",
+        "oft_target", "module_dropout", "use_rslora", "use_dora", "pissa_init", "pissa_iter", "pissa_convert",
+    ),
+    "rows": (
+        "dataset_dir", "default_system", "preprocessing_num_workers", "tokenized_path", "mix_strategy", "interleave_probs",
+        "streaming", "buffer_size", "disable_shuffling", "overwrite_cache",
+    ),
+    "memory": (
+        "flash_attn", "gradient_checkpointing", "quantization_bit", "quantization_method", "quantization_type",
+        "double_quantization", "packing", "auto_find_batch_size",
+    ),
+    "devices": ("devices", "nproc_per_node", "ds_stage", "ds_offload", "fsdp"),
+    "vocabulary": ("rope_scaling", "new_special_tokens_config", "add_tokens", "add_special_tokens", "init_special_tokens"),
+    "saving": (
+        "logging_steps", "save_steps", "save_total_limit", "report_to", "project", "swanlab_mode", "plot_loss",
+        "include_num_input_tokens_seen",
+    ),
+    "advanced": (
+        "max_steps", "seed", "warmup_steps", "warmup_ratio", "weight_decay", "max_grad_norm", "neftune_noise_alpha",
+        "moe_aux_loss_coef",
     ),
 }  # fmt: skip
 

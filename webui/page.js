@@ -117,6 +117,8 @@
     const element = document.querySelector("#marks [data-marks]");
     return element ? JSON.parse(element.dataset.marks) : null;
   };
+  // Nobody can choose among no accelerators.
+  const isAway = (name) => name === "devices" && Boolean(document.querySelector("#devices-line [data-without]"));
   const readProblems = () => {
     const found = {};
     document.querySelectorAll("#problems [data-field]").forEach((each) => {
@@ -144,7 +146,7 @@
     for (const block of blocks) {
       if (!block) continue;
       const name = block.id.replace(/^(o|say-train|say-page)-/, "");
-      setClass(block, "tb-hidden", facts.hidden.includes(name));
+      setClass(block, "tb-hidden", facts.hidden.includes(name) || isAway(name));
       setClass(block, "tb-wrong", name in wrong);
       markBlock(block, name, facts);
       setChild(block, "problem", wrong[name] || "");
@@ -195,7 +197,7 @@
     const facts = readMarks() || { hidden: [] };
     const hidden = facts.hidden;
     const hits = words.length
-      ? Object.keys(panels).filter((name) => !hidden.includes(name)).filter((name) => {
+      ? Object.keys(panels).filter((name) => !hidden.includes(name) && !isAway(name)).filter((name) => {
         const label = say(`options.${name}.label`) || say(`train.${name}.label`);
         const text = [name, name.replaceAll("_", " "), label, say(`options.${name}.help`)].join(" ").toLowerCase();
         return words.every((word) => text.includes(word));

@@ -51,7 +51,15 @@ METHODS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", METHODS)
+# One of each kind at once, the others when there is time.
+AT_ONCE = ("galore", "galore_8bit", "galore_layerwise", "apollo", "muon", "named")
+
+
+def _marked(names: Iterable[str], at_once: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in at_once else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", _marked(METHODS, AT_ONCE))
 def test_it_learns_and_a_resumed_run_equals_a_straight_one(configure: Configure, name: str) -> None:
     """Interrupted between two choices of the directions, whose interval is 3: they are part of what is kept."""
     options = {
@@ -243,12 +251,11 @@ def test_what_does_not_go_together_is_a_sentence(
     assert (found.code, found.field) == (code, place)
 
 
-# torchao compiles its step, which takes a minute.
-COMPILED = ("adamw_torch_4bit", "adamw_torch_8bit")
-EVERY = [
-    pytest.param(each.value, marks=pytest.mark.slow if each.value in COMPILED else ())
-    for each in OptimizerNames
-]
+EVERY = [each.value for each in OptimizerNames]
+QUICK = (
+    "adamw_torch", "adafactor", "adagrad", "adamw_bnb_8bit", "paged_lion_32bit", "galore_adafactor_layerwise",
+    "apollo_adamw", "lomo", "stable_adamw", "adamw_anyprecision",
+)  # fmt: skip
 # What each of them needs, in the words of its sentence.
 NEEDS = {
     "adamw_torch_xla": "torch_xla",
@@ -264,7 +271,7 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", _marked(EVERY, QUICK))
 def test_every_name_of_transformers_trains_or_says_what_it_needs(configure: Configure, name: str) -> None:
     options: dict[str, Any] = {
         "finetuning_type": "full",

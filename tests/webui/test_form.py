@@ -134,6 +134,54 @@ def test_what_is_hidden_does_not_count() -> None:
     assert form.changed(values, form.proposed("Sprout", "full")) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "shown", "gone"),
+    [
+        ({"finetuning_type": "oft"}, {"oft_rank", "additional_target", "quantization_bit"}, {"lora_rank", "use_galore"}),
+        ({"finetuning_type": "freeze"}, {"freeze_trainable_layers", "use_galore"}, {"oft_rank", "galore_rank", "quantization_bit"}),
+        ({"finetuning_type": "full", "use_galore": True}, {"galore_rank", "use_apollo"}, {"apollo_rank", "lora_rank"}),
+        # A switch that is not shown itself shows nothing else, however it stands.
+        ({"use_galore": True, "quantization_bit": "4", "finetuning_type": "lora"}, {"quantization_type"}, {"use_galore", "galore_rank"}),
+        ({"quantization_bit": "4", "finetuning_type": "full"}, set(), {"quantization_type", "quantization_method"}),
+        ({"quantization_bit": "4", "quantization_method": "hqq"}, {"quantization_method"}, {"quantization_type"}),
+        ({"pissa_init": True}, {"pissa_iter", "pissa_convert"}, set()),
+        ({"ds_stage": "3"}, {"ds_offload"}, {"fsdp"}),
+        ({"report_to": ["tensorboard"]}, set(), {"project", "swanlab_mode"}),
+        ({"report_to": ["tensorboard", "swanlab"]}, {"project", "swanlab_mode"}, set()),
+        ({"stage": "pt"}, {"packing"}, {"train_on_prompt", "enable_thinking", "use_dft_loss"}),
+    ],
+)  # fmt: skip
+def test_a_control_is_there_when_it_has_a_meaning(
+    given: dict[str, Any], shown: set[str], gone: set[str]
+) -> None:
+    hidden = form.hidden({**OPEN, **given})
+    assert gone <= hidden and not shown & hidden
+
+
+def test_every_switch_that_others_wait_for_can_be_reached() -> None:
+    """No control waits for a value that another control cannot have."""
+    for info in INFOS:
+        for other, allowed in info.when.items():
+            kind = plain_kind(options()[other].kind)
+            known = {"true", "false"} if kind is bool else {*get_args(kind), *options()[other].choices}
+            assert set(allowed) <= known, info.name
+        assert info.name not in form.hidden({**OPEN, **shown_by(info)})
+
+
+def test_the_stage_of_plain_text_fills_rows_and_takes_that_back() -> None:
+    after = form.proposed("Sprout", "lora", stage="pt")
+    assert (OPEN["packing"], after["packing"]) == (False, True)
+    assert form.fill({**OPEN, "stage": "pt"}, OPEN, after).values == {"packing": True}
+    there = {**OPEN, "stage": "pt", "packing": True}
+    assert form.changed(there, after) == []
+    assert form.fill({**there, "stage": "sft"}, after, form.proposed_for(OPEN, "balanced")).values == {
+        "packing": False
+    }
+    # Who has packed before goes on with it.
+    assert form.fill({**OPEN, "packing": True, "stage": "pt"}, OPEN, after) == ({}, [])
+    assert form.read(there).to_flat()["stage"] == "pt"
+
+
 def test_changes_are_those_of_the_person() -> None:
     values = {**OPEN, "lora_rank": 4, "num_train_epochs": OPEN["num_train_epochs"] + 0.0, "model_path": "x"}
     assert form.changed(values, OPEN) == ["lora_rank"]
@@ -156,29 +204,37 @@ def test_template_and_checkpoints_follow_the_model() -> None:
     assert form.fill(values, OPEN, OPEN) == ({}, [])
 
 
-def test_presets_say_what_they_change() -> None:
+@pytest.mark.parametrize("method", ["lora", "oft", "freeze", "full"])
+def test_presets_say_what_they_change(method: str) -> None:
+    usual = form.proposed("Sprout", method)
     for preset in form.PRESETS:
-        changes = form.preset_changes("Sprout", "lora", preset)
+        changes = form.preset_changes("Sprout", method, preset)
         assert bool(changes) == (preset != "balanced")
-        values = form.proposed("Sprout", "lora", preset)
+        values = form.proposed("Sprout", method, preset)
         form.read(values)
         for name, before, after in changes:
-            assert form.same(name, values[name], after) and form.same(name, OPEN[name], before)
+            assert form.same(name, values[name], after) and form.same(name, usual[name], before)
+            assert name not in form.hidden(values)
 
 
 def test_a_model_by_path_and_full_training_from_a_checkpoint() -> None:
     own = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": " /models/mine "}
     assert form.read(own).model.model_name_or_path == "/models/mine"
     assert form.model_name(own) == "mine"
-    values = {
-        **form.proposed("Sprout", "full"),
-        "adapter_name_or_path": ["saves/Sprout/full/a"],
-        "output_dir": "b",
-    }
-    config = form.read(values)
-    assert config.model.model_name_or_path == "saves/Sprout/full/a"
-    assert config.model.adapter_name_or_path == ()
-    assert config.train.output_dir == "saves/Sprout/full/b"
+    for method in ("full", "freeze"):
+        values = {
+            **form.proposed("Sprout", method),
+            "adapter_name_or_path": [f"saves/Sprout/{method}/a"],
+            "output_dir": "b",
+        }
+        config = form.read(values)
+        assert config.model.model_name_or_path == f"saves/Sprout/{method}/a"
+        assert config.model.adapter_name_or_path == ()
+        assert config.train.output_dir == f"saves/Sprout/{method}/b"
+    oft = form.read({**form.proposed("Sprout", "oft"), "adapter_name_or_path": ["saves/Sprout/oft/a"]})
+    assert (
+        oft.model.adapter_name_or_path == ("saves/Sprout/oft/a",) and oft.model.model_name_or_path == "Sprout"
+    )
 
 
 def test_the_command_says_the_same_as_the_form() -> None:

@@ -24,6 +24,12 @@ _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
 # The only place of the judge's key: flags are seen by everybody on the machine, files are sent to others.
 JUDGE_KEY = "TUNEBOARD_JUDGE_KEY"
+# Programs that keep curves send their makers nothing of their own, and MLflow may keep a run in files.
+QUIET = {
+    "WANDB_ERROR_REPORTING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+}
 # Loggers that warn of formats which are cast on the way, and of packages that would be quicker.
 _TALKATIVE = ("bitsandbytes", "torch.utils._pytree")
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
@@ -35,6 +41,8 @@ def settle_environment() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Rows are tokenised before the data loader forks; tokenizers warns about that pair at each fork otherwise.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     # What libraries tell one another's authors is no news to the person who trains; `python -W` still shows it.
     if not sys.warnoptions:
         warnings.simplefilter("ignore", FutureWarning)

@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from trainer.errors import UserError
 from trainer.model import oft, pissa
 from trainer.model.adapter_files import WEIGHTS, adapted_layers, check_adapter, read_adapter
+from trainer.model.blocks import in_expanded
 from trainer.model.layers import (
     LINEAR,
     SEEING,
@@ -54,28 +55,17 @@ def new_adapter(
     kind: Kind = "lora",
     whole: tuple[str, ...] = (),
     checkpoint: Path | None = None,
+    expanded: int | None = None,
 ) -> PeftModel:
     """The model with a fresh adapter, whose weights are in `dtype`; only they are trainable.
 
     `whole` names modules that are trained as they are and saved beside it, as `additional_target` does. PiSSA takes
-    the beginning of a run from its `checkpoint` when there is one. Raises UserError when there is no layer outside of
-    the frozen parts, and for names, sizes or layers that the method cannot have.
+    the beginning of a run from its `checkpoint` when there is one. `expanded` of LLaMA-Pro's blocks get an adapter, and
+    no other layer. Raises UserError when there is no layer outside of the frozen parts, and for names, sizes or layers
+    that the method cannot have.
     """
     modules = choose_whole(model, (*options.additional_target, *whole))
-    wanted, field = (
-        (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
-    )
-    experts = choose_experts(model, wanted, frozen)
-    inside = tuple(f"{each}." for each in modules)
-    layers = [
-        each
-        for each in choose_layers(model, wanted, frozen, field, experts)
-        if each not in modules and not each.startswith(inside or ("\0",))
-    ]
-    if experts:
-        _require_plain(kind, options)
-    if not layers and not experts:
-        raise UserError("nothing_trains", field="freeze_language_model")
+    layers, experts = _where(model, options, kind, frozen, modules, expanded)
     targets = shortest(layers, [name for name, _ in model.named_modules()])
     if kind == "oft":
         oft.check(model, layers)
@@ -94,6 +84,30 @@ def new_adapter(
     elif options.pissa_init:
         pissa.begin(adapted, options, checkpoint)
     return adapted
+
+
+def _where(
+    model: PreTrainedModel, options: LoraOptions, kind: Kind, frozen: Collection[PartName], whole: list[str],
+    expanded: int | None,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """The layers that get an adapter, and the weights of experts that do; none of them inside of what is trained whole."""
+    wanted, field = (
+        (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
+    )
+    experts = choose_experts(model, wanted, frozen)
+    both = [choose_layers(model, wanted, frozen, field, experts), experts]
+    for outer in whole:
+        both = [
+            [each for each in names if each != outer and not each.startswith(f"{outer}.")] for names in both
+        ]
+    if expanded is not None:
+        both = [in_expanded(model, names, expanded) for names in both]
+    layers, experts = both
+    if experts:
+        _require_plain(kind, options)
+    if not layers and not experts:
+        raise UserError("nothing_trains", field="freeze_language_model")
+    return layers, experts
 
 
 def _require_plain(kind: Kind, options: LoraOptions) -> None:

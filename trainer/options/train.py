@@ -41,7 +41,7 @@ class TrainOptions:
     )  # fmt: skip
     lr_scheduler_type: Literal[
         "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
-        "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay",
+        "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
     ] = option(
         "linear", "How the learning rate falls.", label="Learning rate schedule", panel="basics", form="cosine",
     )  # fmt: skip

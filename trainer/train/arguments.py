@@ -35,7 +35,6 @@ REFUSED = {
     "eval_do_concat_batches": "evaluation measures the loss only",
     "eval_use_gather_object": "evaluation measures the loss only",
     "prediction_loss_only": "evaluation measures the loss only",
-    "auto_find_batch_size": "a run keeps the batch size it was given",
     "use_cache": "training has no use for a cache",
     "place_model_on_device": "the run places the model",
     "enable_jit_checkpoint": "it takes over signals of the process",
@@ -130,7 +129,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "eval_strategy": train.eval_strategy,
         "eval_steps": train.eval_steps,
         "load_best_model_at_end": train.load_best_model_at_end,
-        "report_to": list(train.report_to),
+        # The curve is handed on by `curves`: callbacks of transformers read the environment of the whole server.
+        "report_to": "none",
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,

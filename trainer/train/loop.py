@@ -19,6 +19,7 @@ from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import Progress
 from trainer.train.collation import IGNORED, Collator, Flattened
 from trainer.train.evaluation import Sums, metrics_of, results_of
+from trainer.train.experts import Kept, RouterLoss
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
@@ -51,6 +52,7 @@ class RowTrainer(SavingTrainer):
         eval_dataset: dict[str, Items],
         data_collator: Collator,
         noise_alpha: float | None = None,
+        router: RouterLoss | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
         **arguments: Any,
     ) -> None:
@@ -63,6 +65,7 @@ class RowTrainer(SavingTrainer):
         if isinstance(train_dataset, Flow):
             args.accelerator_config.dispatch_batches = False
             args.dataloader_num_workers = 0
+        kept, own = Kept(arguments["model"]), _trainable(arguments["model"])
         self._head_adapted = adapts_head(arguments["model"])
         with hidden_head(arguments["model"]):
             super().__init__(
@@ -71,6 +74,10 @@ class RowTrainer(SavingTrainer):
                 eval_dataset=look if eval_dataset else None,
                 **arguments,
             )
+        kept.put_back()
+        # TRL rounds adapters on a base in few bits to bf16, those that are continued too.
+        for parameter, data in own:
+            parameter.data = data
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         args.label_smoothing_factor = smoothing
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
@@ -82,6 +89,7 @@ class RowTrainer(SavingTrainer):
         flattened = isinstance(data_collator, Flattened) and not data_collator.flash
         self._switches = switches(self.model) if flattened else []
         self._noise = RowNoise(noise_alpha) if noise_alpha else None
+        self._router = router
         self._make_optimizer = make_optimizer
         self._trainable = [each for each in self.model.parameters() if each.requires_grad]
         self._size = self.model.num_parameters(exclude_embeddings=True)
@@ -130,7 +138,10 @@ class RowTrainer(SavingTrainer):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             total = self.summed_loss(model, inputs, facts)
         items: Any = facts["trained"] if num_items_in_batch is None else num_items_in_batch
-        return total / items * self.accelerator.num_processes
+        loss = total / items * self.accelerator.num_processes
+        return (
+            loss if self._router is None else loss + self._router.take(self.args.gradient_accumulation_steps)
+        )
 
     def _noisy(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
         if self._noise is None or not self.model.training:
@@ -144,11 +155,15 @@ class RowTrainer(SavingTrainer):
         loss_type = loss_type or self.args.loss_type
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
-        special = self.args.label_smoothing_factor or loss_type != "nll" or self._head_adapted
+        special = self.args.label_smoothing_factor or loss_type != "nll" or self._head_adapted or self._router
         if labels.device.type != "cpu" and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()
-        logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
+        asking = self._router.asking if self._router else {}
+        outputs = model(**inputs, logits_to_keep=keep, **asking)
+        if self._router:
+            self._router.keep(outputs)
+        logits = outputs.logits.float().flatten(0, 1)
         targets = targets.flatten()
         if loss_type != "dft":
             return cross_entropy(
@@ -233,7 +248,7 @@ class RowTrainer(SavingTrainer):
         if self.args.lr_scheduler_type == "warmup_stable_decay" and "num_decay_steps" not in given:
             # A third of the steps after the warm-up at the peak, unless it says how many; the others falling.
             rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
-            stable = given.get("num_stable_steps", rest // 3)
+            stable = given.pop("num_stable_steps", rest // 3)
             self.args.lr_scheduler_kwargs = {**given, "num_decay_steps": max(1, rest - stable)}
         with accepted():
             return super().create_scheduler(num_training_steps, optimizer)
@@ -264,3 +279,7 @@ class RowTrainer(SavingTrainer):
 
     def _batches_done(self) -> int:
         return int(self.state.global_step * self.args.gradient_accumulation_steps)
+
+
+def _trainable(model: nn.Module) -> list[tuple[nn.Parameter, torch.Tensor]]:
+    return [(each, each.data) for each in model.parameters() if each.requires_grad]

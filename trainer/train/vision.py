@@ -48,10 +48,11 @@ class VisionTrainer(RowTrainer):
 
         transformers' trainer would pass over every one of them without a word.
         """
-        found = load_model(Path(checkpoint), self.model.dtype, trust=self.args.trust_remote_code)
+        # What is trained may be wider than the rest; copied into the model, each weight gets its own format.
+        dtype = max((each.dtype for each in self.model.parameters()), key=lambda kind: kind.itemsize)
+        found = load_model(Path(checkpoint), dtype, trust=self.args.trust_remote_code)
         self.model.load_state_dict(found.state_dict())
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
-        self._processor.save_pretrained(folder)
+        super()._save(output_dir, state_dict)
+        self._processor.save_pretrained(output_dir or self.args.output_dir)

@@ -15,8 +15,6 @@ from webui.live import ALONE, QUIET
 _ASKER = "window.tuneboard.lookAgain = () => trigger('click', {});"
 # What the sentence on the processes depends on.
 CAUSES = ("devices", "nproc_per_node", "ds_stage", "ds_offload", "fsdp")
-# The menu is worth a place only where there is something to choose; Gradio then still keeps it on the page.
-_AWAY = "hidden"
 
 
 class DevicePicker:
@@ -41,14 +39,12 @@ class DevicePicker:
         """Looks anew. What was found before stays on the page until the answer is there."""
         self._workspace.survey.refresh()
         found = self._workspace.survey.known or ()
-        menu = gr.update(
-            choices=devices.choices(found, lang), visible=bool(found or form.named(given)["devices"]) or _AWAY
-        )
-        return [self._said(lang, form.named(given)), menu]
+        return [self._said(lang, form.named(given)), gr.update(choices=devices.choices(found, lang))]
 
     def _say(self, lang: str, preset: str, proposals: form.Values, *given: Any) -> str:
         return self._said(lang, form.named(given))
 
     def _said(self, lang: str, values: form.Values) -> str:
         survey = self._workspace.survey
-        return devices.said(survey.known, survey.looking, psutil.cpu_count() or 1, "", lang)
+        cores = psutil.cpu_count() or 1
+        return devices.said(survey.known, survey.looking, values["devices"] or (), cores, "", lang)

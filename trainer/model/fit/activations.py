@@ -55,6 +55,7 @@ class _Layer:
         self.adapted = {each.weight.module for each in mine if each.adapter}
         # Between the two matrices of an adapter: as many numbers a token as its rank.
         self.narrow = sum(min(each.shape) for each in mine if each.adapter and len(each.shape) == 2) // 2
+        self.experts = any(".experts" in each.weight.name for each in mine)
         self.dropout = dropout
 
     def learns(self, *modules: str) -> int:
@@ -65,7 +66,7 @@ class _Layer:
 @dataclass(frozen=True)
 class Activations:
     """Bytes at three moments beside weights, optimiser and gradients: the turn from forward to backward, the lowest
-    layer going backward, the end.
+    layer going backward, the end. `casts` are copies of weights that lie there as long as the logits do.
 
     `kept` until the backward pass; on top of it `head` for logits, or `layer` for vectors inside of a layer, whatever is
     more. `lowest` is what the lowest layer has then, `after` an embedding's second gradient.
@@ -76,10 +77,11 @@ class Activations:
     head: int
     lowest: int
     after: int
+    casts: int = 0
 
     @property
     def most(self) -> int:
-        return self.kept + max(self.layer, self.head)
+        return self.kept + max(self.layer, self.head + self.casts)
 
 
 def activations_of(
@@ -97,17 +99,13 @@ def activations_of(
     # Each layer's input is kept; one layer at a time is computed again, with its casts.
     kept = chosen.formats.stream * chosen.shape.hidden * batch.tokens * chosen.shape.layers
     lowest += casts // max(1, chosen.shape.layers)
-    return Activations(kept + ends, lowest, head + casts, lowest, _twice(chosen))
+    return Activations(kept + ends, lowest, head, lowest, _twice(chosen), casts)
 
 
 def _layers(chosen: Chosen, dropout: bool) -> list[tuple[int, _Layer]]:
     """Those that keep activations, with what is trained in them."""
-    found: dict[int, list[Held]] = {}
-    for held in chosen.trained:
-        if held.weight.part == "language_model":
-            found.setdefault(held.weight.layer, []).append(held)
     return [
-        (number, _Layer(found.get(number, []), dropout))
+        (number, _Layer(chosen.by_layer.get(number, ()), dropout))
         for number in range(chosen.first_layer, chosen.shape.layers)
     ]
 
@@ -182,9 +180,11 @@ def _mlp(chosen: Chosen, layer: _Layer, number: int, tokens: int, kernels: Kerne
         return tokens * _dense(chosen, layer, shape.inner, kernels)
     experts = shape.experts
     assert experts is not None
-    size = chosen.formats.compute
-    inside = 4 * experts.inner + 2 * shape.hidden
-    routed = tokens * experts.active * inside * size
+    # The gathered inputs and the product are kept only where the experts themselves learn.
+    inside = 3 * experts.inner + shape.hidden
+    if layer.experts:
+        inside += experts.inner + shape.hidden
+    routed = tokens * experts.active * inside * chosen.formats.compute
     shared = tokens * _dense(chosen, layer, experts.shared, kernels) if experts.shared else 0
     return routed + shared + tokens * experts.count * 4 * 2
 

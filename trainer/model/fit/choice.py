@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from trainer.config import RunConfig
 from trainer.model.fit.layout import Layout, Weight
@@ -30,11 +30,14 @@ class Formats:
     casts: bool
 
 
-def formats_of(name: str, method: str) -> Formats:
-    """For "fp32", "bf16", "fp16" or "pure_bf16", as `trainer.model.load` sets them up for a method."""
+def formats_of(name: str, method: str, *, alone: bool = True) -> Formats:
+    """For "fp32", "bf16", "fp16" or "pure_bf16", as `trainer.model.load` sets them up for a method.
+
+    With an engine that shares weights or optimiser out (not `alone`), weights lie in the format of the computation.
+    """
     if name == "fp32":
         return Formats(name, 4, 4, 4, 4, casts=False)
-    if name == "pure_bf16":
+    if name == "pure_bf16" or not alone:
         return Formats(name, 2, 2, 2, 2, casts=False)
     whole = method == "full"
     return Formats(name, 4 if whole else 2, 4, 2, 4 if whole else 2, casts=True)
@@ -72,11 +75,20 @@ class Chosen:
     def trained(self) -> tuple[Held, ...]:
         return tuple(each for each in self.held if each.trained)
 
-    @property
+    @cached_property
+    def by_layer(self) -> dict[int, tuple[Held, ...]]:
+        """What is trained in each layer of the language model."""
+        found: dict[int, list[Held]] = {}
+        for each in self.trained:
+            if each.weight.part == "language_model":
+                found.setdefault(each.weight.layer, []).append(each)
+        return {layer: tuple(held) for layer, held in found.items()}
+
+    @cached_property
     def weights(self) -> int:
         return sum(each.bytes for each in self.held)
 
-    @property
+    @cached_property
     def gradients(self) -> int:
         return sum(each.count * each.size for each in self.trained)
 
@@ -124,7 +136,7 @@ def _whole(layout: Layout, shape: Shape, config: RunConfig, formats: Formats) ->
     for each in layout:
         trained = each.part not in frozen and (chosen is None or chosen.has(each))
         size = formats.trained if trained else formats.frozen
-        yield Held(each, each.shape, each.count * size, size, trained)
+        yield Held(each, each.shape, each.numbers * size, size, trained)
 
 
 class _Layers:
@@ -163,9 +175,9 @@ def _adapted(layout: Layout, shape: Shape, config: RunConfig, formats: Formats) 
         if bits != "none" and each.kind == "linear":
             yield Held(each, each.shape, _quantized(each, config), formats.compute)
         else:
-            yield Held(each, each.shape, each.count * formats.frozen, formats.frozen)
+            yield Held(each, each.shape, each.numbers * formats.frozen, formats.frozen)
         if each.module in extra:
-            yield Held(each, each.shape, each.count * size, size, trained=True)
+            yield Held(each, each.shape, each.numbers * size, size, trained=True)
         elif _has_adapter(each, wanted) and each.part not in frozen:
             for matrix in _oft(each, config) if oft else _lora(each, config):
                 count = math.prod(matrix)
@@ -194,21 +206,28 @@ def _oft(weight: Weight, config: RunConfig) -> Iterator[tuple[int, ...]]:
     """A rotation of each block of the inputs, as many numbers as a skew-symmetric matrix has."""
     into = weight.shape[1]
     block = config.lora.oft_block_size or into // max(1, config.lora.oft_rank)
-    # PEFT takes the nearest size that divides the inputs.
-    block = min((each for each in range(1, into + 1) if into % each == 0), key=lambda each: abs(each - block))
+    block = _dividing(into, block)
     yield into // block, block * (block - 1) // 2
+
+
+@cache
+def _dividing(whole: int, wanted: int) -> int:
+    """The size nearest to `wanted` that divides `whole`, as PEFT takes it."""
+    return min(
+        (each for each in range(1, whole + 1) if whole % each == 0), key=lambda each: abs(each - wanted)
+    )
 
 
 def _quantized(weight: Weight, config: RunConfig) -> int:
     """Bytes of a quantised matrix with its scales."""
     bits = int(config.model.quantization_bit)
     if config.model.quantization_method == "bnb" and bits == 8:
-        return weight.count + 4 * weight.shape[0]
+        return weight.numbers + 4 * weight.shape[0]
     if config.model.quantization_method == "bnb":
-        blocks = -(-weight.count // _BLOCK)
+        blocks = -(-weight.numbers // _BLOCK)
         if not config.model.double_quantization:
-            return weight.count // 2 + 4 * blocks + 64
+            return weight.numbers // 2 + 4 * blocks + 64
         # The 16 and the 256 values of both codes lie with each matrix.
-        return weight.count // 2 + blocks + 4 * -(-blocks // _BLOCKS) + 64 + 1024
+        return weight.numbers // 2 + blocks + 4 * -(-blocks // _BLOCKS) + 64 + 1024
     # HQQ: a scale and a zero point in 16 bits for each group of 64.
-    return weight.count * bits // 8 + 4 * (weight.count // _BLOCK)
+    return weight.numbers * bits // 8 + 4 * (weight.numbers // _BLOCK)

@@ -40,7 +40,7 @@ class Weight(NamedTuple):
     layer: int
 
     @property
-    def count(self) -> int:
+    def numbers(self) -> int:
         return math.prod(self.shape)
 
     @property
@@ -77,8 +77,8 @@ def _kind(name: str, shape: tuple[int, ...]) -> Kind:
     return "other" if re.search(r"pos(ition)?_embed|patch_embed|class_embed", name) else "linear"
 
 
-def stored_layout(folder: Path, files: list[Path], shape: Shape) -> Layout:
-    """The weights in a folder's safetensors files, by their headers. Raises OSError and ValueError for broken ones."""
+def stored_layout(files: list[Path], shape: Shape) -> Layout:
+    """The weights in safetensors files, by their headers. Raises OSError and ValueError for broken ones."""
     found: dict[str, Weight] = {}
     for file in files:
         with file.open("rb") as opened:
@@ -226,7 +226,7 @@ def _siglip(eyes: Eyes, hidden: int) -> _Named:
 
 def total(layout: Layout) -> int:
     """How many parameters there are."""
-    return sum(each.count for each in layout)
+    return sum(each.numbers for each in layout)
 
 
 def from_names(shapes: Mapping[str, tuple[int, ...]], seeing: bool) -> Layout:

@@ -48,7 +48,7 @@ def _plain(name: str) -> Callable[[Held], int]:
     family = name.removeprefix("paged_")
     if "adafactor" in family:
         return _factored
-    if family.endswith("_4bit") or family.endswith("_8bit") or family == "adamw_bnb_8bit":
+    if family.endswith(("_4bit", "_8bit")) or family == "adamw_bnb_8bit":
         moments = _moments(family)
         return lambda each: _blocks(each, moments, 1 if family.endswith("8bit") else 0.5)
     moments = _moments(family)
