@@ -57,6 +57,7 @@ FACE = (
     "dataset",
     "chat",
     "model.catalog",
+    "model.fit",
     "device",
 )
 

@@ -30,13 +30,13 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"finetuning_type": "oft", "oft_rank": 4, "oft_block_size": 4}, "oft_size", "oft_block_size"),
     ({"ds_stage": "2", "fsdp": "full_shard"}, "engines_two", "fsdp"),
     ({"ds_stage": "2", "deepspeed": "x.json"}, "option_twice", "deepspeed"),
+    ({"deepspeed": "examples/deepspeed/ds_z3_config.json", "pissa_init": True}, "zero3_with", "pissa_init"),
     ({"ds_stage": "3", "pissa_init": True}, "zero3_with", "pissa_init"),
     ({"deepspeed": ZERO3, "pure_bf16": True}, "zero3_with", "compute_type"),
     ({"ds_stage": "3", "do_train": True, "do_predict": True, "val_size": 0.1}, "zero3_with", "do_predict"),
     ({"ds_stage": "3", "adapter_name_or_path": "a,b"}, "sharded_adapters", "adapter_name_or_path"),
     ({"report_to": "wandbb"}, "report_unknown", "report_to"),
     ({"metric_for_best_model": "rouge-1"}, "best_metric", "metric_for_best_model"),
-    ({"lora_target": r".*\.q_proj"}, "target_pattern", "lora_target"),
 ]  # fmt: skip
 
 RIGHT: list[dict[str, Any]] = [
@@ -53,6 +53,7 @@ RIGHT: list[dict[str, Any]] = [
     {"ds_stage": "2", "pissa_init": True},
     {"deepspeed": "not_here.json", "pure_bf16": True},
     {"metric_for_best_model": "eval_identity_loss"},
+    {"lora_target": r".*\.(q|v)_proj"},
     {"lora_target": "model.layers.0.self_attn.q_proj"},
     # What an evaluation or an export says of methods is of no importance.
     {**FULL, "use_dora": True, "do_eval": True, "eval_dataset": "a"},

@@ -109,6 +109,12 @@ def test_what_is_refused_says_why_and_what_to_do(name: str) -> None:
     assert len(problem.values["reason"]) > 10 and problem.hint.endswith(".")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("said", [None, "null", "none"])
+def test_a_third_answer_to_a_question_of_two_is_refused(said: str | None) -> None:
+    (problem,) = read_settings({"enable_thinking": said}).problems
+    assert problem.code == "option_refused" and problem.field == "enable_thinking"
+
+
 @pytest.mark.parametrize("stage", ["dpo", "rm", "ppo", "kto"])
 def test_other_stages_are_not_there_yet(stage: str) -> None:
     (problem,) = read_settings({"stage": stage, "pref_beta": 0.1}).problems
@@ -155,6 +161,9 @@ def test_other_stages_are_not_there_yet(stage: str) -> None:
         ({"stage": "pt", "packing": False}, {"packing": False}),
         ({"stage": "sft"}, {"packing": False}),
         ({"image_max_pixels": "1280*28*28"}, {"image_max_pixels": 1280 * 28 * 28}),
+        ({"save_total_limit": 0}, {"save_total_limit": None}),
+        ({"quantization_bit": 4.0}, {"quantization_bit": "4"}),
+        ({"devices": 0}, {"devices": ("0",)}),
         ({"resume_from_checkpoint": False}, {"resume_from_checkpoint": ""}),
         ({"do_sample": False, "temperature": 0.95}, {"temperature": 0.0}),
         ({"do_sample": True}, {"temperature": 0.95}),
@@ -175,8 +184,12 @@ def test_values_as_people_write_them(written: dict[str, Any], means: dict[str, A
 
 
 def test_words_that_no_option_has_are_passed_on() -> None:
-    config = RunConfig.from_flat({"group_by_length": True, "save_strategy": False, "adam_beta2": "0.98"})
+    given = {"group_by_length": True, "save_strategy": False, "adam_beta2": "0.98"}
+    config = RunConfig.from_flat(
+        {**given, "lr_scheduler_kwargs": '{"min_lr": 1e-6}', "logging_strategy": "no"}
+    )
     assert dict(config.extra) == {
+        "lr_scheduler_kwargs": {"min_lr": 1e-6}, "logging_strategy": "no",
         "train_sampling_strategy": "group_by_length", "save_strategy": "no", "adam_beta2": 0.98
     }  # fmt: skip
 
@@ -273,6 +286,6 @@ def test_a_file_that_cannot_be_run_says_so_of_every_word() -> None:
         "save_safetensors", "compute_accuracy", "quantization_device_map", "hf_hub_token", "tensor_model_parallel_size",
     )  # fmt: skip
     assert found == {
-        **dict.fromkeys(refused, "option_refused"), "max_length": "option_extra_own", "lora_target": "target_pattern",
+        **dict.fromkeys(refused, "option_refused"), "max_length": "option_extra_own",
         "learning_rat": "option_unknown", "quantization_bit": "bits_unheld",
     }  # fmt: skip

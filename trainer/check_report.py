@@ -23,6 +23,7 @@ warnings        code, text, hint
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -30,7 +31,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from trainer import compat
-from trainer.config import Reading, RunConfig, read_settings, require_task
+from trainer.config import Reading, RunConfig, known_optimizers, read_settings, require_task
+from trainer.contradictions_of_methods import shipped_stage
 from trainer.dataset.entry import DatasetInfo
 from trainer.dataset.files.reading import look_into, read_items
 from trainer.dataset.info import ONLINE, REMOTE, choose
@@ -96,13 +98,14 @@ def look(mapping: Mapping[str, Any], file: str | None, base: Path, planned: Plan
     model = _model(config, found)
     datasets = _datasets(config, base, found)
     _template(config, found)
+    _optimizer(config, found)
     run = _look_for(lambda: planned(config), found) or Place()
     _absent(config, base, found)
     return {
         "file": file,
         "ok": not (found.refused or found.wrong),
         "task": config.task,
-        "stage": config.method.stage,
+        "stage": config.data.stage,
         "method": config.method.finetuning_type,
         "model": model,
         "adapters": [
@@ -231,13 +234,24 @@ def _template(config: RunConfig, found: _Findings) -> None:
         found.add(UserError("data_template_unknown", field="template", name=name, names=", ".join(names())))
 
 
+def _optimizer(config: RunConfig, found: _Findings) -> None:
+    name, known = config.train.optim, known_optimizers()
+    if config.task == "train" and known and name not in known:
+        nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]
+        found.add(UserError("optim_unknown", field="optim", name=name, nearest=nearest))
+
+
 def _absent(config: RunConfig, base: Path, found: _Findings) -> None:
     """Folders and files that the settings name and this machine does not have."""
     flat = config.to_flat()
     for name in FILES:
         path = str(flat.get(name, ""))
         written_out = path.lstrip().startswith("{")
-        if path and not written_out and not (base / Path(path).expanduser()).exists():
+        if not path or written_out or (base / Path(path).expanduser()).exists():
+            continue
+        if name == "deepspeed" and shipped_stage(path) is not None:
+            found.warn("check_deepspeed_shipped", path=path)
+        else:
             found.warn("check_folder_absent", name=name, path=path)
     resume = config.train.resume_from_checkpoint
     folders = [("adapter_name_or_path", each) for each in config.model.adapter_name_or_path]

@@ -20,6 +20,7 @@ USAGE = """TuneBoard: fine-tune language models.
 
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
+python -m trainer fit FILE.yaml [name=value ...] [--json]    the memory that this training would need, and what is free
 python -m trainer check FILE.yaml [name=value ...] [--json]   what a file comes to, what is renamed, harmless or refused; trains nothing
 python -m trainer eval FILE.yaml [name=value ...] [--json]   answers the rows of eval_dataset, base beside tuned, and scores them
                        [--judge-url URL --judge-model M]   another model says, too, which answer is better (key: TUNEBOARD_JUDGE_KEY)
@@ -48,6 +49,7 @@ def main(words: Sequence[str], run: Run = run_stage) -> int:
     command, rest = (words[0], list(words[1:])) if words else ("", [])
     commands: dict[str, Callable[[], int]] = {
         "train": lambda: train(rest, run),
+        "fit": lambda: fit(rest),
         "check": lambda: check(rest),
         "eval": lambda: evaluate(rest, run),
         "export": lambda: export(rest, run),
@@ -92,6 +94,13 @@ def train(words: Sequence[str], run: Run = run_stage) -> int:
     if config.task == "export":
         raise UserError("train_is_export", words=shlex.join(words))
     return perform(config, run)
+
+
+def fit(words: Sequence[str]) -> int:
+    """Whether a training fits into this machine's memory. Raises UserError for settings that cannot be used."""
+    from trainer.fit_command import run_fit
+
+    return run_fit(words)
 
 
 def check(words: Sequence[str]) -> int:

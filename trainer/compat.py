@@ -14,8 +14,10 @@ from trainer.compat_words import (
     FALSE,
     HARMLESS,
     HARMLESS_WHY,
+    MIXED,
     OWN,
     REFUSED,
+    REFUSED_NOTHING,
     REFUSED_VALUES,
     TRUE,
     Refusal,
@@ -197,6 +199,7 @@ RENAMED: dict[str, Rename] = {
     ),
     "quantization_method": _spelled("quantization_method", bitsandbytes="bnb"),
     "optim": _spelled("optim", adamw_hf="adamw_torch"),
+    "save_total_limit": _spelled("save_total_limit", **{"0": None, "-1": None}),
     "resume_from_checkpoint": _spelled("resume_from_checkpoint", false=""),
     "include_num_input_tokens_seen": _spelled("include_num_input_tokens_seen", all=True, non_padding=True),
 }  # fmt: skip
@@ -244,6 +247,8 @@ def refusal(name: str, value: Any, said: Said | None = None) -> Refusal | None:
 
 def refused_value(name: str, value: Any) -> Refusal | None:
     """Why an option of ours cannot have a value that it has elsewhere."""
+    if name == MIXED and (value is None or str(value).strip().lower() in ("none", "null")):
+        return REFUSED_NOTHING
     known = REFUSED_VALUES.get(name, {})
     words = value if isinstance(value, (list, tuple)) else [*str(value).replace(",", " ").split()]
     return next(

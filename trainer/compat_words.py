@@ -297,6 +297,13 @@ REFUSED_VALUES: dict[str, dict[str, Refusal]] = {
     },
 }  # fmt: skip
 
+# The one switch with three values: with nothing, LLaMA-Factory keeps the thoughts that there are and asks for none.
+MIXED = "enable_thinking"
+REFUSED_NOTHING = Refusal(
+    "it takes true or false.",
+    "Use true, which learns an empty thought where a row has none, or false, which removes all thoughts.",
+)
+
 # Arguments of TRL and transformers, and words of older files, that one of our options decides.
 OWN = {
     "max_length": "cutoff_len",

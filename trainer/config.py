@@ -85,7 +85,7 @@ class RunConfig:
             # So does one that says where to export.
             says = says or (name == "do_export" and exports)
             # Plain text is packed where nothing is said.
-            says = says or (name == "packing" and self.method.stage == "pt")
+            says = says or (name == "packing" and self.data.stage == "pt")
             if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
@@ -227,8 +227,9 @@ class _Reader:
         if name in compat.OWN:
             self._problem(name, "option_extra_own", name=name, own=compat.OWN[name])
         elif name in training_arguments():
+            read = plain(value)
             # YAML reads the bare word `no` as false.
-            self.extra[name] = "no" if value is False and name.endswith("_strategy") else plain(value)
+            self.extra[name] = "no" if read is False and name.endswith("_strategy") else read
         else:
             known = [*options(), *training_arguments(), *compat.RENAMED, *compat.HARMLESS]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -297,13 +298,28 @@ def training_arguments() -> frozenset[str]:
     """The names of SFTConfig's fields in the installed libraries, without importing them."""
     names: set[str] = set()
     for package, inner in _ARGUMENT_SOURCES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            continue
-        path = Path(spec.submodule_search_locations[0]) / inner
-        if path.exists():
-            names.update(_annotated_names(path.read_text(encoding="utf-8")))
+        names.update(_annotated_names(_source(package, inner)))
     return frozenset(names)
+
+
+@cache
+def known_optimizers() -> tuple[str, ...]:
+    """The values that transformers knows for `optim`, without importing it; none where it is not installed."""
+    kinds = [
+        node for node in ast.parse(_source(*_ARGUMENT_SOURCES[0])).body if isinstance(node, ast.ClassDef)
+    ]
+    lines = [line for kind in kinds if kind.name == "OptimizerNames" for line in kind.body]
+    values = [line.value for line in lines if isinstance(line, ast.Assign)]
+    return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
+
+
+def _source(package: str, inner: str) -> str:
+    """The text of a module that is not imported; empty where it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return ""
+    path = Path(spec.submodule_search_locations[0]) / inner
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _annotated_names(source: str) -> set[str]:

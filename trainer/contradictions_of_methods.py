@@ -20,11 +20,16 @@ Complain = Callable[..., None]
 BITS = {"bnb": ("8", "4"), "hqq": ("8", "6", "5", "4", "3", "2", "1"), "eetq": ("8",)}
 _LOSSES = re.compile(r"(eval_)?loss|eval_.+_loss")
 
+# Files that come with LLaMA-Factory say their stage by their names.
+_PEERS = re.compile(r"(?:^|/)ds_z([023])(?:_offload)?_config\.json$")
+
 
 def complain_of_methods(config: RunConfig, complain: Complain) -> None:
     """Calls `complain(option, code, **values)` for each mistake of a training."""
+    _of_stage(config, complain)
     if config.task != "train":
         return
+    _of_beginning(config, complain)
     _of_adapters(config, complain)
     _of_layers(config, complain)
     _of_quantization(config, complain)
@@ -41,6 +46,9 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(said.ds_stage)
     if not said.deepspeed:
         return None
+    shipped = shipped_stage(said.deepspeed)
+    if shipped is not None:
+        return shipped
     try:
         text = said.deepspeed
         if not text.lstrip().startswith("{"):
@@ -48,6 +56,13 @@ def zero_stage(config: RunConfig) -> int | None:
         return int(json.loads(text).get("zero_optimization", {}).get("stage", 0))
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def shipped_stage(path: str) -> int | None:
+    """The stage of a file that comes with LLaMA-Factory and is not there: this program has one of the same meaning.
+    None for every other path."""
+    named = _PEERS.search(path.replace("\\", "/"))
+    return int(named[1]) if named and not Path(path).expanduser().is_file() else None
 
 
 def engine_of(config: RunConfig) -> str:
@@ -135,6 +150,24 @@ def _of_evaluation(config: RunConfig, complain: Complain) -> None:
     metric = config.extra.get("metric_for_best_model")
     if metric is not None and not _LOSSES.fullmatch(str(metric)):
         complain("metric_for_best_model", "best_metric", value=str(metric)[:80])
+
+
+def _of_stage(config: RunConfig, complain: Complain) -> None:
+    if config.data.stage != "pt":
+        return
+    asking = {
+        "train_on_prompt": config.data.train_on_prompt,
+        "mask_history": config.data.mask_history,
+        "do_predict": config.evaluate.do_predict,
+    }
+    for name, wanted in asking.items():
+        if wanted:
+            complain(name, "only_for_answers", name=name)
+
+
+def _of_beginning(config: RunConfig, complain: Complain) -> None:
+    if config.model.train_from_scratch and config.method.finetuning_type != "full":
+        complain("train_from_scratch", "scratch_needs_full", method=config.method.finetuning_type)
 
 
 def _of_reports(config: RunConfig, complain: Complain) -> None:

@@ -52,7 +52,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError("file_unreadable", path=str(path), reason=str(error.strerror)) from None
     try:
-        found = _json(text) if path.suffix == ".json" else _yaml(text)
+        found = _json(text) if path.suffix == ".json" else parse(text)
     except json.JSONDecodeError as error:
         raise UserError(
             "json_broken", path=str(path), line=error.lineno, column=error.colno, reason=error.msg
@@ -74,7 +74,8 @@ def read_file(path: Path) -> dict[str, Any]:
     return found
 
 
-def _yaml(text: str) -> Any:
+def parse(text: str) -> Any:
+    """What a YAML text holds, by the same rules. Raises yaml.YAMLError for one that is none."""
     loader = _Loader(text)
     try:
         return loader.get_single_data()

@@ -14,6 +14,7 @@ import yaml
 from trainer import compat
 from trainer.errors import UserError
 from trainer.options import OptionInfo
+from trainer.settings_file import parse
 
 SENTENCES = ("learn_prompts", "export_prompts")
 ROW_PROMPT = "row:"
@@ -40,7 +41,7 @@ def plain(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
+        read = parse(value)
     except yaml.YAMLError:
         return value
     if isinstance(read, str):
@@ -103,6 +104,8 @@ def _choice(info: OptionInfo, allowed: tuple[str, ...], value: Any) -> str:
     word = str(value).strip()
     if isinstance(value, (list, tuple)) and len(value) == 1:
         word = str(value[0])
+    if isinstance(value, float) and value.is_integer():
+        word = str(int(value))
     # YAML reads a bare `no` as false and `on` as true.
     if isinstance(value, bool):
         word = next((each for each in allowed if each in (compat.TRUE if value else compat.FALSE)), word)
@@ -121,6 +124,8 @@ def _names(info: OptionInfo, value: Any) -> tuple[str, ...]:
         parts = value.splitlines() if info.name in SENTENCES else value.split(",")
     elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
         parts = [str(each) for each in value]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        parts = [str(value)]
     else:
         raise UserError("option_not_list", field=info.name, name=info.name, value=short(value))
     names = tuple(part.strip() for part in parts if part.strip())

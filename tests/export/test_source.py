@@ -184,6 +184,7 @@ def test_a_mark_is_that_of_the_weights_and_not_of_their_files(tmp_path: Path) ->
     [
         ({"peft_type": "IA3"}, "export_adapter_kind"),
         ({"init_lora_weights": "pissa_niter_4"}, "export_adapter_unmergeable"),
+        ({"init_lora_weights": "pissa"}, "export_adapter_pissa"),
         ({"peft_type": "OFT", "coft": True}, "export_adapter_unmergeable"),
         ({"layer_replication": [[0, 1], [0, 1]]}, "export_adapter_unmergeable"),
     ],

@@ -40,7 +40,7 @@ def by_peft(model: Path, folder: Path) -> Any:
         return PeftModel.from_pretrained(load_model(model, torch.float32), str(folder)).eval()
 
 
-SLOW = ("rslora", "oft_rank", "whole")
+SLOW = ("rslora", "oft_rank", "whole", "pissa")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_adapters_on_embeddings_have_a_rate_of_their_own(configure: Configure) -
         assert (bool(side.any()), bool(other.any())) == (moves, True)
 
 
-@pytest.mark.parametrize("compute_type", ["bf16", "pure_bf16"])
+@pytest.mark.parametrize("compute_type", ["bf16", pytest.param("pure_bf16", marks=pytest.mark.slow)])
 def test_whole_modules_and_rotations_in_half_precision(configure: Configure, compute_type: str) -> None:
     for options in (
         {"additional_target": "embed_tokens,norm", "lora_target": "q_proj,lm_head", "pissa_init": True},
@@ -148,3 +148,15 @@ def test_a_head_with_an_adapter_learns(configure: Configure) -> None:
     assert all(weight.any() for weight in tiny.adapter(run.folder).values())
     with pytest.raises(UserError, match="additional_target"):
         tiny.train(configure("wrong", additional_target="nowhere"))
+
+
+def test_a_checkpoint_of_another_kind_is_refused(configure: Configure) -> None:
+    run = tiny.train(configure(save_steps=1, max_steps=1))
+    checkpoint = str(run.folder / "checkpoint-1")
+    for at, options in enumerate(
+        ({"finetuning_type": "oft"}, {"use_dora": True}, {"additional_target": "norm"})
+    ):
+        with pytest.raises(UserError) as caught:
+            tiny.train(configure(str(at), **options, resume_from_checkpoint=checkpoint))
+        assert caught.value.code == "checkpoint_does_not_fit"
+        assert "missing" in str(caught.value.values["reason"])

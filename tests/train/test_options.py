@@ -170,10 +170,10 @@ def test_checkpointing_gradients_changes_no_number(configure: Configure) -> None
 
 
 def test_checkpointing_follows_the_memory(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.train.memory.free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr("trainer.device.free_ram", lambda: 100_000)
     short = tiny.train(configure("short", max_steps=1))
     off = tiny.train(configure("off", max_steps=1, gradient_checkpointing="off"))
-    monkeypatch.setattr("trainer.train.memory.free_bytes", lambda: 10**12)
+    monkeypatch.setattr("trainer.device.free_ram", lambda: 10**12)
     plenty = tiny.train(configure("plenty", max_steps=1))
     assert "checkpointing_on" in short.codes
     assert "checkpointing_on" not in off.codes + plenty.codes

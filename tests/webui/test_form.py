@@ -179,7 +179,7 @@ def test_the_stage_of_plain_text_fills_rows_and_takes_that_back() -> None:
     }
     # Who has packed before goes on with it.
     assert form.fill({**OPEN, "packing": True, "stage": "pt"}, OPEN, after) == ({}, [])
-    assert form.read(there).method.stage == "pt"
+    assert form.read(there).to_flat()["stage"] == "pt"
 
 
 def test_changes_are_those_of_the_person() -> None:

@@ -223,6 +223,8 @@ def _require_plain(path: Path, config: Mapping[str, Any]) -> None:
     if config.get("coft"):
         raise _unmergeable(path, "its rotations are held small (coft), which only PEFT does")
     start = str(config.get("init_lora_weights") or "").lower()
+    if start == "pissa":
+        raise UserError("export_adapter_pissa", field="adapter_name_or_path", path=str(path))
     if start.startswith(CHANGES_BASE):
         raise _unmergeable(path, f"it began as {start} on weights that were changed beforehand")
     for name in ("layer_replication", "target_parameters", "megatron_config"):

@@ -53,8 +53,9 @@ def run_stage(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = N
         return run_eval(config, emit, stop, judge)
     from trainer.train.sft import run_sft
 
-    stages: dict[str, Run] = {"sft": run_sft}
-    ending = stages[config.method.stage](config, emit, stop)
+    # Both learn by the same loss; what a row is, and which of its tokens are trained, the rooms below know.
+    stages: dict[str, Run] = {"sft": run_sft, "pt": run_sft}
+    ending = stages[config.data.stage](config, emit, stop)
     if config.evaluate.do_predict and isinstance(ending, Finished):
         return _evaluate(config, ending, emit, stop, judge)
     return ending

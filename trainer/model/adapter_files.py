@@ -128,6 +128,15 @@ def adapted_layers(path: Path) -> set[str]:
     return {weight.layer for weight in _weights(path) if weight.side}
 
 
+def weight_names(path: Path) -> set[str]:
+    """The names in an adapter's file. Raises UserError when it cannot be read."""
+    try:
+        with safe_open(path / WEIGHTS, framework="pt") as file:
+            return set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise _no_adapter(path, str(error)) from error
+
+
 def _weights(path: Path) -> Iterator[_Weight]:
     try:
         with safe_open(path / WEIGHTS, framework="pt") as file:

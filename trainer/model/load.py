@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,21 +116,30 @@ def load_model(
     *,
     attention: str = "sdpa",
     trust: bool = False,
+    shape: Callable[[PretrainedConfig], None] | None = None,
+    scratch: bool = False,
     quantization: Quantization | None = None,
 ) -> PreTrainedModel:
     """The language model of a folder, on the CPU, with weights in `dtype`; with `quantization` in few bits, and those
     on the accelerator where there is one.
 
+    `shape` changes the configuration before; with `scratch` the weights are random numbers, and no file is read.
+
     Raises UserError for a folder that is no model, a kind that transformers does not know, and weights that are
     missing, cut short or incomplete: a model is never filled up with random numbers.
     """
     check_folder(path)
-    weight_files(path)
+    if not scratch:
+        weight_files(path)
     config = _read_config(path, trust)
+    if shape is not None:
+        shape(config)
     loader = _loader(config, path, trust)
     skipped = _left_alone(outline(path, trust)) if quantization else []
     squeezed = settings_for(path, quantization, dtype, skipped)
     model: PreTrainedModel
+    if scratch:
+        return _begin(loader, config, dtype, _attention(attention, config), trust)
     try:
         with no_progress_bar():
             model, report = loader.from_pretrained(
@@ -149,6 +158,16 @@ def load_model(
         names = ", ".join(missing[:3])
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
     keep_layout(model)
+    _mend_generation(model)
+    return model
+
+
+def _begin(
+    loader: Any, config: PretrainedConfig, dtype: torch.dtype, attention: str | None, trust: bool
+) -> PreTrainedModel:
+    """A model with random weights, as its family begins."""
+    options = {"trust_remote_code": True} if trust else {}
+    model: PreTrainedModel = loader.from_config(config, dtype=dtype, attn_implementation=attention, **options)
     _mend_generation(model)
     return model
 

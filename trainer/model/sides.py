@@ -15,6 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer import device as accelerator
 from trainer.dataset.conversation import MediaKind
+from trainer.dataset.plain import TextRenderer
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
@@ -24,10 +25,12 @@ from trainer.model.catalog import check_folder, find, is_whole, resolve
 from trainer.model.exported import MODELFILE, gguf_of, is_export, require_package, things_in
 from trainer.model.generation import no_leftovers
 from trainer.model.llama import require_usable
-from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
+from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, read_tokenizer
 from trainer.model.memory import require_room
 from trainer.model.quantization import Quantization, is_quantized
 from trainer.model.quantization import require_usable as require_quantizer
+from trainer.model.reshaped import grow, is_grown, of_all, tokenizer_folder
+from trainer.model.rope import reach
 from trainer.model.seeing import kinds
 from trainer.model.voices import TUNED, Mode
 from trainer.options import DataOptions
@@ -74,7 +77,8 @@ class Plan:
     def models(self) -> list[Path]:
         """Folders of the models that are kept in memory."""
         if self.whole is None:
-            apart = self.mode == "compare" and _changes_base(self.adapters)
+            grown = any(is_grown(path, self.base) for path in self.adapters)
+            apart = self.mode == "compare" and (grown or _changes_base(self.adapters))
             return [self.base, self.base] if apart else [self.base]
         return [self.base, self.whole] if self.mode == "compare" else [self.whole]
 
@@ -179,7 +183,8 @@ class Loader:
         if self.quantization:
             require_quantizer(self.quantization)
         require_room([*wanted.models, *wanted.adapters], self.device, self.dtype, self.quantization)
-        sides = [self._side(path, wanted.base) for path in wanted.models]
+        sides = [self._side(path, wanted.base) for path in wanted.models[:-1]]
+        sides.append(self._side(wanted.models[-1], wanted.base, wanted.adapters))
         if wanted.mode == "base":
             return (_as(sides[0], sides[0].model, "base"),)
         if wanted.adapters:
@@ -193,25 +198,38 @@ class Loader:
             return _as(both, both.model, "base", UNTOUCHED), _as(both, both.model, TUNED, TUNED)
         return _as(both, both.model, "base", adapters_off=True), both
 
-    def _side(self, path: Path, base: Path) -> Side:
+    def _side(self, path: Path, base: Path, adapters: Sequence[Path] = ()) -> Side:
         # What has left the house must be heard with the template that it took along.
         template = "" if is_export(path) else self.template
         file = gguf_of(path)
         if file is not None:
+            if self.data.stage == "pt":
+                raise UserError("pretraining_gguf", field="model_name_or_path", path=str(file))
             from trainer.model.gguf_side import open_side
 
             return open_side(path, file, template, self.data)
         # A checkpoint that was written without a tokenizer speaks with that of its base.
         place = path if _has_words(path) else base
         processor = load_processor(place if _has_processor(place) else base, self.trust)
-        tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
-        renderer = Renderer(tokenizer, template, self.data, processor)
-        model = load_model(path, self.dtype, trust=self.trust, quantization=self.quantization)
+        spoken = tokenizer_folder(place, adapters)
+        tokenizer: Any = processor.tokenizer if processor else read_tokenizer(spoken, self.trust)  # type: ignore[attr-defined]
+        if processor and spoken != place:
+            tokenizer = processor.tokenizer = read_tokenizer(spoken, self.trust)  # type: ignore[attr-defined]
+        renderer = self._renderer(tokenizer, template, processor)
+        changes = of_all(adapters)
+        model = load_model(
+            path, self.dtype, trust=self.trust, quantization=self.quantization, shape=changes.shape
+        )
         if not is_quantized(model):
             torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
         stop_ids = _stop_ids(model, tokenizer, renderer)
         return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
+
+    def _renderer(self, tokenizer: Any, template: str, processor: Any) -> Renderer:
+        if self.data.stage != "pt":
+            return Renderer(tokenizer, template, self.data, processor)
+        return TextRenderer(tokenizer, template, self.data, processor, cut=True)
 
 
 def _few_bits(model: Any) -> str:
@@ -231,6 +249,7 @@ def _as(side: Side, model: Any, name: str, adapter: str = "", adapters_off: bool
 
 def attach(model: Any, adapters: Sequence[Path]) -> Any:
     """The model with all adapters acting at once: under one name where PEFT can join them, else all but the last merged."""
+    grow(model, of_all(adapters).rows)
     if not _joins(adapters):
         for path in adapters[:-1]:
             model = merge(model, path)
@@ -295,8 +314,7 @@ def _stop_ids(model: Any, tokenizer: Any, renderer: Renderer) -> frozenset[int]:
 
 def _context(model: Any) -> int:
     """The longest sequence in tokens that the model was made for."""
-    config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+    return reach(model.config) or 1 << 30
 
 
 def seen_by(sides: Sequence[Side]) -> tuple[MediaKind, ...]:

@@ -13,6 +13,10 @@ _ANSWERS: dict[str, tuple[str, ...]] = {"stage": ("sft",)}
 
 @dataclass(frozen=True)
 class DataOptions:
+    stage: Literal["sft", "pt"] = option(
+        "sft", "What is learned: answers (sft), or plain text to its last word (pt).", label="Stage",
+        panel="advanced",
+    )  # fmt: skip
     dataset: tuple[str, ...] = option(
         (), "Names from dataset_info.json, separated by commas.", label="Dataset", panel="data", form=("identity",),
     )  # fmt: skip
@@ -42,7 +46,7 @@ class DataOptions:
         when=_ANSWERS,
     )  # fmt: skip
     packing: bool = option(
-        False, "Fill each row up to the cutoff with several examples; they never see each other.",
+        False, "Fill each row up to the cutoff with several examples, which never see each other; texts (pt) are joined and cut.",
         label="Packing", panel="memory",
     )  # fmt: skip
     val_size: float = option(

@@ -14,9 +14,6 @@ _LAYERS: dict[str, tuple[str, ...]] = {"finetuning_type": ("freeze",)}
 
 @dataclass(frozen=True)
 class MethodOptions:
-    stage: Literal["sft", "pt"] = option(
-        "sft", "What is learned: answers (sft), or plain text to its last word (pt).", label="Stage", panel="advanced",
-    )  # fmt: skip
     finetuning_type: Literal["lora", "oft", "freeze", "full"] = option(
         "lora", "LoRA and OFT train a small adapter, freeze some layers, full every weight.", label="Method",
         panel="top",

@@ -95,3 +95,9 @@ class ModelOptions:
         None, "Mixture of experts: weight of the loss that keeps all experts at work; empty or 0 means none.",
         label="Router loss", panel="advanced", min=0, step=0.001,
     )  # fmt: skip
+
+    @property
+    def fits_words(self) -> bool:
+        """Whether the embeddings are to fit the tokenizer and to be trained: new words need that."""
+        given = self.add_tokens or self.add_special_tokens or self.new_special_tokens_config
+        return self.resize_vocab or bool(given)

@@ -11,8 +11,10 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from trainer.errors import UserError
 from trainer.events import Note
 from trainer.model import pissa
+from trainer.model.adapter_files import WEIGHTS, weight_names
 
 
 def save_adapter(
@@ -35,11 +37,32 @@ def save_adapter(
 
 
 def put_back(model: Any, checkpoint: Path) -> bool:
-    """Loads a checkpoint that PEFT cannot load onto a model whose base has changed; False for all others."""
+    """Loads a checkpoint that PEFT cannot load onto a model whose base has changed; False for all others.
+
+    Raises UserError for an adapter of another kind or with other layers, of which PEFT would load what it knows.
+    """
+    if isinstance(model, PeftModel):
+        _require_same(model, checkpoint)
     if pissa.start_of(model) is None:
         return False
     pissa.restore(model, checkpoint)
     return True
+
+
+def _require_same(model: PeftModel, checkpoint: Path) -> None:
+    if not (checkpoint / WEIGHTS).is_file():
+        return
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    found = weight_names(checkpoint)
+    # PEFT writes the base's own embeddings beside adapters on them.
+    beyond = {name for name in found - wanted if ".base_layer." not in name}
+    if not (wanted - found or beyond):
+        return
+    name = min(wanted - found or beyond)
+    reason = f"{name} is {'missing' if name in wanted else 'too much'}: the adapter is of another kind, or has other layers"
+    raise UserError(
+        "checkpoint_does_not_fit", field="resume_from_checkpoint", path=str(checkpoint), reason=reason
+    )
 
 
 def result_note(model: Any) -> Note | None:

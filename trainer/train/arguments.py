@@ -35,7 +35,6 @@ REFUSED = {
     "eval_do_concat_batches": "evaluation measures the loss only",
     "eval_use_gather_object": "evaluation measures the loss only",
     "prediction_loss_only": "evaluation measures the loss only",
-    "auto_find_batch_size": "a run keeps the batch size it was given",
     "use_cache": "training has no use for a cache",
     "place_model_on_device": "the run places the model",
     "enable_jit_checkpoint": "it takes over signals of the process",

@@ -32,6 +32,11 @@ class Items(Dataset[Item]):
         row = self._rows[place]
         return single(row.input_ids, row.labels, row.media)
 
+    def longest(self, count: int) -> list[Item]:
+        """The `count` longest places; fewer where there are not so many."""
+        order = np.argsort(-self._sums()[0], kind="stable")[:count]
+        return [self[int(place)] for place in order]
+
     def most(self, count: int) -> tuple[int, int]:
         """Tokens, and trained tokens, of `count` places at most: the longest, and those with the most to learn."""
         sizes, trained = self._sums()

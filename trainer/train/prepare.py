@@ -27,6 +27,7 @@ from trainer.model.parts import (
     shares,
 )
 from trainer.model.quantization import is_quantized
+from trainer.model.vocabulary import Words
 from trainer.options import WHOLE_METHODS
 from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.casting import upcast_logits, upcast_norms
@@ -34,6 +35,7 @@ from trainer.train.collation import Collator, Flattened, Padded
 from trainer.train.frozen import train_some
 from trainer.train.kernels import attention_note, choose_attention
 from trainer.train.seeing import Eyes
+from trainer.train.shaping import Shaping, train_words
 from trainer.train.squeezed import chosen_quantization, require_no_merge, size_note
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
@@ -48,25 +50,36 @@ class Prepared(NamedTuple):
 
 
 def prepare_model(
-    config: RunConfig, path: Path, precision: Precision, checkpoint: Path | None = None
+    config: RunConfig,
+    path: Path,
+    precision: Precision,
+    checkpoint: Path | None = None,
+    words: Words | None = None,
 ) -> Prepared:
-    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from."""
+    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from.
+
+    `words` are the tokenizer's, to which the base is fitted where the config asks for it.
+    """
     attention, notes = choose_attention(config.model.flash_attn, precision)
     quantization, told = chosen_quantization(config, path)
     method = config.method.finetuning_type
     dtype = precision.trainable if method == "full" else precision.frozen
     for adapter in config.model.adapter_name_or_path:
         read_adapter(Path(adapter))
+    shaping = Shaping(config, words)
     model = load_model(
-        path, dtype, attention=attention, trust=config.model.trust_remote_code, quantization=quantization
-    )
+        path, dtype, attention=attention, trust=config.model.trust_remote_code, quantization=quantization,
+        shape=shaping.positions, scratch=config.model.train_from_scratch,
+    )  # fmt: skip
+    whole = shaping.vocabulary(model)
+    notes += shaping.notes
     if device.is_accelerated() and not is_quantized(model):
         model.to(device.current())  # type: ignore[arg-type]
     notes += [attention_note(model), *told, *size_note(model)]
     if method in WHOLE_METHODS:
-        prepared = _whole(config, model, precision)
+        prepared = _whole(config, model, precision, whole)
     else:
-        prepared = _adapted(config, model, path, precision, checkpoint)
+        prepared = _adapted(config, model, path, precision, checkpoint, whole)
     if config.model.upcast_layernorm:
         count = upcast_norms(prepared.model)
         notes.append(Note(code="norms_in_fp32", values={"count": count}))
@@ -75,21 +88,29 @@ def prepare_model(
     return Prepared(prepared.model, [*notes, *prepared.notes])
 
 
-def _whole(config: RunConfig, model: PreTrainedModel, precision: Precision) -> Prepared:
-    """The model itself, with all or some of its weights trainable."""
+def _whole(
+    config: RunConfig, model: PreTrainedModel, precision: Precision, words: tuple[str, ...]
+) -> Prepared:
+    """The model itself, with all or some of its weights trainable, the modules of new `words` among them."""
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if config.method.finetuning_type == "freeze":
         note = train_some(model, config.method, parts, frozen, precision.trainable)
+        train_words(model, words, precision.trainable)
         return Prepared(model, [note, *_shares_note(model, parts)])
     _train_all_but(model, parts, frozen)
     return Prepared(model, _shares_note(model, parts))
 
 
 def _adapted(
-    config: RunConfig, model: PreTrainedModel, path: Path, precision: Precision, checkpoint: Path | None
+    config: RunConfig,
+    model: PreTrainedModel,
+    path: Path,
+    precision: Precision,
+    checkpoint: Path | None,
+    whole: tuple[str, ...],
 ) -> Prepared:
-    """The model with an adapter, new or continued, that alone is trained."""
+    """The model with an adapter, new or continued, that alone is trained; `whole` are modules beside a new one."""
     adapters = [Path(each) for each in config.model.adapter_name_or_path]
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
@@ -102,7 +123,7 @@ def _adapted(
     if len(merged) == len(adapters):
         kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
         adapted = new_adapter(
-            model, config.lora, precision.trainable, frozen, kind=kind, checkpoint=checkpoint,
+            model, config.lora, precision.trainable, frozen, kind=kind, whole=whole, checkpoint=checkpoint,
             expanded=config.method.freeze_trainable_layers if config.method.use_llama_pro else None,
         )  # fmt: skip
         notes += oft.notes(adapted)
@@ -182,7 +203,8 @@ def choose_batches(
     # What flash-attention's kernels read about rows would reach the part that sees, too.
     if implementation.startswith("flash_attention") and not eyes:
         return Batches(Flattened(pad_id, flash=True), "")
-    if implementation == "eager":
+    # A family for which torch has no kernel, such as Gemma 2, is no choice of the person.
+    if implementation == "eager" and getattr(base, "_supports_sdpa", True):
         reason = "its attention is computed in full (eager)."
     else:
         reason = why_not_by_row(base, precision.autocast, eyes, rows)

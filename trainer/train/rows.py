@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.config import RunConfig
 from trainer.dataset import tokenized
+from trainer.dataset.blocks import Blocks
 from trainer.dataset.gather import Gathered, gather
 from trainer.dataset.load import REASONS_TOLD
 from trainer.dataset.render import Renderer
@@ -65,7 +66,10 @@ def rows_for(
     `breathe` is called now and then while rows are rendered, and may end the work by raising.
     """
     data = config.data
-    if is_taken_on_trust(tokenizer.get_chat_template() if tokenizer.chat_template else "", data.template):
+    plain = data.stage == "pt"
+    if not plain and is_taken_on_trust(
+        tokenizer.get_chat_template() if tokenizer.chat_template else "", data.template
+    ):
         tell(Note(code="template_on_trust", values={"name": data.template}))
     kept = Path(data.tokenized_path).expanduser() if data.tokenized_path else None
     found = tokenized.read(kept, tokenizer, renderer) if kept and tokenized.has_rows(kept) else None
@@ -81,6 +85,8 @@ def rows_for(
     if found is None:
         found = gather(renderer, data, config.train.seed, config.model.hub, breathe=breathe)
         _tell_problems(found, renderer.cutoff, tell)
+        if isinstance(found.train, Blocks):
+            tell(_blocks_note(found.train, data.cutoff_len))
         if kept:
             tell(tokenized.save(kept, found, tokenizer, renderer))
     for note in found.notes:
@@ -99,6 +105,16 @@ def _streamed(config: RunConfig, renderer: Renderer, tell: Tell) -> RunRows:
     parts = stream.evaluation()
     stream.first()
     return RunRows(stream, parts)
+
+
+def _blocks_note(blocks: Blocks, cutoff: int) -> Note:
+    values: Values = {
+        "texts": len(blocks.texts),
+        "tokens": int(blocks.sizes.sum()),
+        "rows": len(blocks),
+        "cutoff": cutoff,
+    }
+    return Note(code="pretraining_joined" if blocks.joined else "pretraining_split", values=values)
 
 
 def _tell_problems(found: Gathered, cutoff: int, tell: Tell) -> None:

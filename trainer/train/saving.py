@@ -17,6 +17,7 @@ from trainer.errors import UserError
 from trainer.train.adapters import put_back, save_adapter
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.flow import Flow
+from trainer.train.shaping import save_record
 
 
 class SavingTrainer(SFTTrainer):
@@ -68,6 +69,7 @@ class SavingTrainer(SFTTrainer):
             save_adapter(
                 self.model, Path(folder), state_dict, last=output_dir in (None, self.args.output_dir)
             )
+            save_record(self.model, Path(folder))
         else:
             self.model.save_pretrained(folder, state_dict=state_dict)
         self.processing_class.save_pretrained(folder)

@@ -18,8 +18,8 @@ ALONE = {
     "report_to": ("none", "all"),
     **dict.fromkeys(("lora_target", "oft_target", "freeze_trainable_modules", "galore_target", "apollo_target"), ("all",)),
 }  # fmt: skip
-# The newest choice is the last one. Nothing is sent to the server for it.
-_SETTLE = "(chosen) => window.tuneboard.settle(chosen, {alone})"
+# The newest choice is the last one. Nothing is sent to the server for it; Gradio takes a list for those of all outputs.
+_SETTLE = "(chosen) => [window.tuneboard.settle(chosen, {alone})]"
 
 
 class Folds(NamedTuple):

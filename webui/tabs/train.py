@@ -10,7 +10,7 @@ import gradio as gr
 
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
-from webui import counts, form, marks, preview
+from webui import counts, form, marks, preview, room
 from webui.desk import Desk
 from webui.held import Held
 from webui.i18n import say, tagged
@@ -24,7 +24,7 @@ from webui.watch import View
 SEEN = (
     "dataset", "dataset_dir", "max_samples", "identity_name", "identity_author", "cutoff_len", "template",
     "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path", "default_system", "enable_thinking",
-    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing",
+    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing", "stage",
 )  # fmt: skip
 # What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
 # by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
@@ -41,6 +41,7 @@ class Parts:
     preview: gr.HTML
     preset_note: gr.HTML
     sentence: gr.HTML
+    room: gr.HTML
     problems: gr.HTML
     marks: gr.HTML
     said: gr.HTML
@@ -125,6 +126,7 @@ def _actions(html: dict[str, Any], buttons: dict[str, Any]) -> None:
         with gr.Row(elem_classes="line"):
             buttons["start"] = _button("start", variant="primary", size="lg")
             html["sentence"] = gr.HTML(elem_id="sentence")
+        html["room"] = gr.HTML(elem_id="room", js_on_load=room.SCRIPT)
         html["problems"] = gr.HTML(elem_id="problems")
         with gr.Row(elem_classes="line", elem_id="tools"):
             buttons["command"] = _button("command", size="sm")
@@ -160,16 +162,12 @@ class _Wiring:
 
     def listen(self, page: gr.Blocks) -> None:
         top, parts = self.top, self.parts
-        assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
+        assessed = [parts.marks, parts.sentence, parts.room, parts.preset_note, parts.facts]
         every_change = [field.change for field in [*self.fields, parts.preset]]
         gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
               assessed, js="(lang, ...given) => [window.tuneboard.language(), ...given]", **FOLLOWING)  # fmt: skip
-        page.load(
-            None,
-            [self.by_name["output_dir"]],
-            [self.by_name["output_dir"]],
-            js="(name) => name || window.tuneboard.runName()",
-        )
+        name = [self.by_name["output_dir"]]
+        page.load(None, name, name, js="(name) => name || window.tuneboard.runName()")
         gr.on([top.language.change, *(self.by_name[name].change for name in SEEN)], self._turn_again,
               [parts.page, *self.common], [parts.preview, parts.counts], **FOLLOWING)  # fmt: skip
         menus = [top.model, top.method, self.by_name["dataset_dir"]]
@@ -182,6 +180,7 @@ class _Wiring:
         gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
               [top.model, top.path, top.hub], parts.pictures, **FOLLOWING)  # fmt: skip
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
+        parts.room.click(self._make_fit, self.common, self.fields, **QUIET)
         top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
         # What was said about a press that is over would stay in the old language.
         top.language.change(lambda: "", None, parts.said, **QUIET)
@@ -224,6 +223,7 @@ class _Wiring:
         return [
             marks.marks(values, proposals, look.unfilled, lang),
             marks.outlook(values, look, lang),
+            room.room(self.desk.room(values), lang),
             marks.preset(values["model_name_or_path"], values["finetuning_type"], preset, lang),
             marks.facts(look, lang),
         ]
@@ -239,6 +239,10 @@ class _Wiring:
     ) -> list[Any]:
         name = event._data.get("name") if isinstance(event._data, dict) else ""
         return _updates({name: proposals[name]} if name in proposals else {})
+
+    def _make_fit(self, event: gr.EventData, *common: Any) -> list[Any]:
+        """Sets the options of a change under which the run fits."""
+        return _updates(self.desk.make_fit(form.named(common[3:]), event._data))
 
     def _lists(self, model: str, method: str, dataset_dir: str) -> list[Any]:
         lists = self.desk.lists(model, method, dataset_dir)
