@@ -191,10 +191,8 @@ class _Run:
         model, notes = prepare_model(self.config, path, precision, found.path, voice.words)
         for note in notes:
             self.emit(note)
-        liger = fused(model, self.config.model.enable_liger_kernel)
-        with liger as told, seeing(model, voice.processor, voice.renderer.expander) as eyes:
-            for note in told:
-                self.emit(note)
+        liger = fused(model, self.config.model.enable_liger_kernel, self.emit)
+        with liger, seeing(model, voice.processor, voice.renderer.expander) as eyes:
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             template = voice.renderer.chat_template
             write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
@@ -255,9 +253,6 @@ class _Run:
         callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
-        router, told = router_loss(model, config.model.moe_aux_loss_coef)
-        for note in told:
-            self.emit(note)
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
         trainer = kind(
             model=model,
@@ -268,7 +263,7 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            router=router,
+            router=router_loss(model, config.model.moe_aux_loss_coef, self.emit),
             make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
