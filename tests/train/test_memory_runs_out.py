@@ -64,7 +64,12 @@ def test_a_run_goes_on_from_its_checkpoint_with_half_the_batch(
     assert [each.resumed_from for each in run.of(Started)] == [0, 2]
     assert [each.step for each in run.of(Saved)] == [2, 4, 6]
     (note,) = _notes(run, "memory_smaller")
-    assert (note.values["before"], note.values["size"], note.values["steps"], note.values["step"]) == (4, 2, 2, 2)
+    assert (note.values["before"], note.values["size"], note.values["steps"], note.values["step"]) == (
+        4,
+        2,
+        2,
+        2,
+    )
     assert "2 rows at once and 2 batches" in note.text
     # What lies on the disk tells how it was really computed.
     file = RunConfig.from_flat(read_file(run.folder / "config.yaml"))
@@ -117,7 +122,10 @@ def test_a_single_row_ends_the_run_with_the_changes_that_would_help(
     _full_at(monkeypatch, 0)
     events: list[Any] = []
     with pytest.raises(UserError) as caught:
-        tiny.train(configure(per_device_train_batch_size=1, finetuning_type="full", cutoff_len=1024), emit=events.append)
+        tiny.train(
+            configure(per_device_train_batch_size=1, finetuning_type="full", cutoff_len=1024),
+            emit=events.append,
+        )
     assert caught.value.code == "out_of_memory"
     (note,) = [each for each in events if getattr(each, "code", "") == "fit_changes"]
     assert "cutoff_len: 512" in note.values["changes"]
@@ -138,7 +146,9 @@ def test_memory_that_is_short_before_training_is_not_mended_by_smaller_batches(
     assert (caught.value.code, len(tries)) == ("out_of_memory", 1)
 
 
-@pytest.mark.parametrize(("size", "steps", "after"), [(4, 1, (2, 2)), (6, 2, (3, 4)), (3, 2, (1, 6)), (5, 1, (1, 5))])
+@pytest.mark.parametrize(
+    ("size", "steps", "after"), [(4, 1, (2, 2)), (6, 2, (3, 4)), (3, 2, (1, 6)), (5, 1, (1, 5))]
+)
 def test_half_a_batch_keeps_the_rows_of_a_step(
     configure: Configure, size: int, steps: int, after: tuple[int, int]
 ) -> None:
@@ -161,7 +171,9 @@ def test_several_processes_are_not_begun_anew_from_one_of_them(
     assert caught.value.code == "out_of_memory"
 
 
-@pytest.mark.parametrize("changes", [{}, {"finetuning_type": "full", "neftune_noise_alpha": 5}, {"lora_dropout": 0.3}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"finetuning_type": "full", "neftune_noise_alpha": 5}, {"lora_dropout": 0.3}]
+)
 def test_a_trial_changes_nothing_but_the_batch(
     configure: Configure, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
