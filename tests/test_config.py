@@ -40,7 +40,7 @@ WORDS = st.text(
 
 def names() -> st.SearchStrategy[tuple[str, ...]]:
     name = WORDS.map(lambda text: text.replace(",", "").strip()).filter(bool)
-    return st.lists(name, min_size=1, max_size=3).map(tuple)
+    return st.lists(name, min_size=1, max_size=3, unique=True).map(tuple)
 
 
 def values_of(info: OptionInfo) -> st.SearchStrategy[Any]:

@@ -86,6 +86,8 @@ class RunConfig:
             says = says or (name == "do_export" and exports)
             # Plain text is packed where nothing is said.
             says = says or (name == "packing" and self.data.stage == "pt")
+            # A number of blocks takes the place of their size where nothing is said of it.
+            says = says or (name == "oft_block_size" and self.lora.oft_rank > 0)
             if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}

@@ -32,9 +32,7 @@ def room(found: Fit | None, lang: str) -> str:
     if found is None:
         return ""
     state = {True: "fits", False: "short" if found.cannot else "tight", None: "open"}[found.fits]
-    parts = (
-        f'<details><summary>{_bar(found)}<span>{escape(_line(found, lang))}</span></summary>{_parts(found, lang)}</details>'
-    )
+    parts = f"<details><summary>{_bar(found)}<span>{escape(_line(found, lang))}</span></summary>{_parts(found, lang)}</details>"
     return f'<div class="tb-room" data-fits="{state}">{parts}{_warning(found, state, lang)}</div>'
 
 

@@ -23,7 +23,10 @@ logging_steps: 1
 compute_type: fp32
 """
 OFT = COMMON + "finetuning_type: oft\noft_block_size: 16\nlearning_rate: 2.0e-3\n"
-FREEZE = COMMON + "finetuning_type: freeze\nfreeze_trainable_layers: 1\nuse_dft_loss: true\nlearning_rate: 7.0e-4\n"
+FREEZE = (
+    COMMON
+    + "finetuning_type: freeze\nfreeze_trainable_layers: 1\nuse_dft_loss: true\nlearning_rate: 7.0e-4\n"
+)
 Open = Callable[..., Any]
 
 
@@ -88,7 +91,9 @@ def test_choices_that_exclude_each_other_and_the_stage_of_plain_text(open_page: 
     gone(page, "project")
     choose(page, "report_to", "trackio")
     shown(page, "project")
-    tokens = "() => [...document.querySelectorAll('#o-report_to .token')].map((each) => each.innerText.trim())"
+    tokens = (
+        "() => [...document.querySelectorAll('#o-report_to .token')].map((each) => each.innerText.trim())"
+    )
     page.wait_for_function(f"() => ({tokens})().join() === 'trackio'")
     page.keyboard.press("Escape")
     choose(page, "report_to", "none")

@@ -139,7 +139,7 @@ def load_model(
     squeezed = settings_for(path, quantization, dtype, skipped)
     model: PreTrainedModel
     if scratch:
-        return _begin(loader, config, dtype, _attention(attention, config), trust)
+        return _begin(loader, config, dtype, _attention(attention, config, loader), trust)
     try:
         with no_progress_bar():
             model, report = loader.from_pretrained(

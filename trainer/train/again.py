@@ -63,7 +63,11 @@ def until_it_fits(attempt: Attempt, config: RunConfig, emit: Emit) -> Finished |
 
 def several_processes() -> bool:
     """Whether others train along; a run of theirs cannot be begun anew from one of them."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
 
 
 def halved(config: RunConfig) -> RunConfig | None:

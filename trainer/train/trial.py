@@ -59,7 +59,9 @@ class Trial(TrainerCallback):
         after = smaller.train.gradient_accumulation_steps
         raise Smaller(
             smaller,
-            Note(code="trial_smaller", values={"before": before, "size": size, "steps": after}, level="warning"),
+            Note(
+                code="trial_smaller", values={"before": before, "size": size, "steps": after}, level="warning"
+            ),
         )
 
 

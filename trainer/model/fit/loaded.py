@@ -32,7 +32,9 @@ def chosen_in(model: Any, shape: Shape, formats: Formats) -> Chosen:
         if not plain.endswith((".weight", ".bias")):
             plain += ".weight" if adapter else ""
         size = tuple(parameter.shape)
-        weight = weight_of(plain, (size if len(size) > 1 or not adapter else (1, *size)), shape.eyes is not None)
+        weight = weight_of(
+            plain, (size if len(size) > 1 or not adapter else (1, *size)), shape.eyes is not None
+        )
         bytes_ = parameter.numel() * parameter.element_size()
         held.append(Held(weight, size, bytes_, parameter.element_size(), parameter.requires_grad, adapter))
     return Chosen(shape, tuple(held), formats)

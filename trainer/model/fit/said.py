@@ -64,9 +64,7 @@ def warning(found: Fit) -> Note:
 
 def all_changes(found: Fit) -> str:
     """The changes in one line, each with what would be needed."""
-    return "; or ".join(
-        f"{words(each.values)} ({gigabytes(each.need.total)} GB)" for each in found.changes
-    )
+    return "; or ".join(f"{words(each.values)} ({gigabytes(each.need.total)} GB)" for each in found.changes)
 
 
 def facts(found: Fit | None) -> dict[str, Any]:
