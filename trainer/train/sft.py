@@ -109,6 +109,18 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
+def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
+    """What Started says of a run."""
+    return {
+        "rows": data.count,
+        "trained_tokens": data.trained_tokens,
+        "parameters": parameters(model),
+        "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
+        "device": accelerator.name(),
+        "precision": precision.name,
+    }
+
+
 class _Stopped(Exception):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
@@ -238,16 +250,8 @@ class _Run:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
-        facts = {
-            "rows": data.count,
-            "trained_tokens": data.trained_tokens,
-            "parameters": parameters(model),
-            "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
-            "device": accelerator.name(),
-            "precision": precision.name,
-        }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
-        reporter = Reporter(self.emit, self.stop, log, facts, resumed)
+        reporter = Reporter(self.emit, self.stop, log, _facts(data, model, precision), resumed)
         trial = trials(config, self.emit)
         mine = [*trial, reporter, self.curves]
         callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
