@@ -10,7 +10,7 @@ import pytest
 from trainer.paths import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-import gpu  # noqa: E402
+import gpu
 
 
 @pytest.fixture(autouse=True)

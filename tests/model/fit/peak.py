@@ -81,10 +81,8 @@ def _states(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (list, tuple)):
         for each in value:
             yield from _states(each)
-    elif (
-        type(value).__name__ == "QuantState"
-        or hasattr(value, "__dict__")
-        and type(value).__module__.split(".")[0] not in ("torch", "builtins")
+    elif type(value).__name__ == "QuantState" or (
+        hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in ("torch", "builtins")
     ):
         yield from _states(vars(value))
 
