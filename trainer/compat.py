@@ -6,6 +6,7 @@ only with the value that switches it off. Source: the option tables of LLaMA-Fac
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -113,6 +114,24 @@ def _either(value: Any) -> dict[str, Any]:
     return {"gradient_checkpointing": "on" if is_true(value) else "off"}
 
 
+def _as_text(name: str) -> Callable[[Any], dict[str, Any]]:
+    """A mapping inside a file of settings, as the JSON text that an option holds."""
+    return lambda value: {name: json.dumps(value) if isinstance(value, Mapping) else value}
+
+
+def _fsdp(value: Any) -> dict[str, Any]:
+    """transformers takes a list or words with spaces; wrapping by layers is what is done in any case."""
+    if is_off(value):
+        return {"fsdp": "none"}
+    said = value if isinstance(value, (list, tuple)) else str(value).lower().split()
+    words = {str(each).lower() for each in said} - {"auto_wrap"}
+    offload = {"fsdp_offload": True} if "offload" in words else {}
+    strategy = words - {"offload", *TRUE}
+    if len(strategy) > 1 or strategy - {"full_shard", "shard_grad_op"}:
+        return {"fsdp": " ".join(sorted(strategy))}
+    return {"fsdp": next(iter(strategy), "full_shard"), **offload}
+
+
 # A name of LLaMA-Factory or transformers -> what it says in our words. An empty mapping: it says nothing.
 RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
     "bf16": _compute_type("bf16"),
@@ -122,6 +141,9 @@ RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
         {"gradient_checkpointing": "off"} if is_true(value) else {}
     ),
     "gradient_checkpointing": _either,
+    "deepspeed": _as_text("deepspeed"),
+    "fsdp_config": _as_text("fsdp_config"),
+    "fsdp": _fsdp,
     "neat_packing": lambda value: {"packing": True} if is_true(value) else {},
     "evaluation_strategy": lambda value: {"eval_strategy": value},
     "do_sample": lambda value: {} if is_true(value) else {"temperature": 0.0},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ class Facts(NamedTuple):
 def visibility_variable() -> str:
     """The environment variable that says which accelerators a process sees; torch is not imported."""
     return _VISIBILITY["npu" if importlib.util.find_spec("torch_npu") else "cuda"]
+
+
+def numbers() -> list[str]:
+    """The accelerators of this machine by number, told by the files of their drivers; torch is not imported."""
+    pattern = "davinci[0-9]*" if visibility_variable() == _VISIBILITY["npu"] else "nvidia[0-9]*"
+    found = (each.name.lstrip("abcdefghijklmnopqrstuvwxyz") for each in Path("/dev").glob(pattern))
+    return [str(each) for each in sorted(int(number) for number in found if number.isdigit())]
 
 
 def kind() -> Kind:

@@ -33,6 +33,10 @@ class DistributedOptions:
         "none", "PyTorch's FSDP2: share out weights, gradients and optimiser (full_shard), or not the weights.",
         label="FSDP", panel="devices",
     )  # fmt: skip
+    fsdp_offload: bool = option(
+        False, "FSDP: keep the parts in the memory of the machine.", label="FSDP offload", panel="devices",
+        when={"fsdp": ("full_shard", "shard_grad_op")},
+    )  # fmt: skip
     fsdp_config: str = option(
         "", "Settings of FSDP, as a file (JSON).", label="FSDP settings", panel="none",
     )  # fmt: skip

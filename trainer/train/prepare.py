@@ -27,7 +27,9 @@ from trainer.model.parts import (
 )
 from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.collation import Collator, Flattened, Padded
+from trainer.train.engine import Engine, place
 from trainer.train.seeing import Eyes
+from trainer.train.shallow import shallow
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
 BF16_MULTIPLE = 256
@@ -56,7 +58,9 @@ def attention_of(choice: str) -> str:
     return choice
 
 
-def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepared:
+def prepare_model(
+    config: RunConfig, path: Path, precision: Precision, engine: Engine | None = None
+) -> Prepared:
     """Loads the base onto the device, and adds what is trained."""
     full = config.method.finetuning_type == "full"
     dtype = precision.trainable if full else precision.frozen
@@ -65,8 +69,7 @@ def prepare_model(config: RunConfig, path: Path, precision: Precision) -> Prepar
     for adapter in adapters:
         read_adapter(adapter)
     model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
-    if device.is_accelerated():
-        model.to(device.current())  # type: ignore[arg-type]
+    place(model, engine or Engine())
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     if full:
@@ -137,7 +140,12 @@ class Batches(NamedTuple):
 
 
 def choose_batches(
-    model: Any, pad_id: int, precision: Precision, eyes: Eyes | None = None, rows: Rows = ()
+    model: Any,
+    pad_id: int,
+    precision: Precision,
+    eyes: Eyes | None = None,
+    rows: Rows = (),
+    engine: Engine | None = None,
 ) -> Batches:
     """Flattened batches where the model keeps the rows apart, else padded ones.
 
@@ -152,6 +160,8 @@ def choose_batches(
     if implementation == "eager":
         reason = "flash_attn is disabled."
     else:
+        if engine is not None and engine.loads_split:
+            base = shallow(base)
         reason = why_not_by_row(base, precision.autocast, eyes, rows)
         if reason and eyes:
             eyes.blocks = True

@@ -22,7 +22,7 @@ from trainer.dataset.render import Renderer
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
-from trainer.events import Finished, Note, Stopped
+from trainer.events import Event, Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
 from trainer.paths import RunFolder
@@ -31,6 +31,7 @@ from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
+from trainer.train.engine import size_of, spare_deepspeed
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
@@ -39,6 +40,7 @@ from trainer.train.memory import estimate, frozen_garbage, give_back
 from trainer.train.optimizer import lora_plus
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
+from trainer.train.ranks import Ranks, StoppedElsewhere
 from trainer.train.records import (
     TrainerLog,
     remove_earlier_run,
@@ -120,8 +122,12 @@ def _voice(config: RunConfig, path: Path) -> _Voice:
     return _Voice(tokenizer, processor, renderer)
 
 
-class _Stopped(Exception):
+class _Stopped(StoppedElsewhere):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
+
+
+def _hear_nothing(_: Event) -> None:
+    """Of several processes the first one tells what happens."""
 
 
 class _Run:
@@ -129,8 +135,13 @@ class _Run:
 
     def __init__(self, config: RunConfig, emit: Emit, stop: Stop) -> None:
         self.config = config
-        self.emit = emit
-        self.stop = stop
+        self.ranks = Ranks.here()
+        self.engine = self.ranks.engine(config)
+        spare_deepspeed(self.engine)
+        self.emit = emit if self.ranks.first else _hear_nothing
+        self.stop = lambda: self.ranks.agreed(stop)
+        # While rows are rendered each process is at another one: the first alone is asked.
+        self.asked = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
 
@@ -138,19 +149,22 @@ class _Run:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
-        require_writable(self.folder.path)
+        if self.ranks.first:
+            require_writable(self.folder.path)
         for note in config.notes:
             self.emit(note)
         try:
             precision = choose_precision(config.method.compute_type)
-            found = self._prepare_folder()
-            path = resolve(config.model.model_name_or_path, config.model.hub)
+            found = self.ranks.from_first(self._prepare_folder)
+            path = self.ranks.in_turn(lambda: resolve(config.model.model_name_or_path, config.model.hub))
             self._phase("phase_rows")
             voice = _voice(config, path)
-            data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
+            data = self.ranks.in_turn(
+                lambda: rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
+            )
             self._phase("phase_model", name=config.model.model_name_or_path)
             return self._train(path, voice, data, precision, found)
-        except _Stopped:
+        except StoppedElsewhere:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
     def _seconds(self) -> float:
@@ -163,17 +177,18 @@ class _Run:
         self.emit(Note(code=code, values=values, level="warning"))
 
     def _breathe(self) -> None:
-        if self.stop():
+        if self.ranks.first and self.asked():
             raise _Stopped
 
     def _phase(self, code: str, **values: str | int | float) -> None:
-        self._breathe()
+        if self.stop():
+            raise _Stopped
         self._tell(code, **values)
 
     def _prepare_folder(self) -> Found:
         """Clears what lies in the run's folder or refuses it, and finds the checkpoint to go on from."""
         train, folder = self.config.train, self.folder
-        found = find(folder.path, train.resume_from_checkpoint)
+        found = find(folder.path, train.resume_from_checkpoint, self.ranks.makers(self.engine))
         for note in found.notes:
             self.emit(note)
         if train.resume_from_checkpoint.strip().lower() in NO_RESUME:
@@ -194,13 +209,19 @@ class _Run:
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision)
+        # DeepSpeed's settings are read while the weights are: they live as long as these arguments.
+        settings = self.engine.loads_split and make_arguments(
+            self.config, precision, checkpointing=False, engine=self.engine
+        )
+        model, notes = prepare_model(self.config, path, precision, self.engine)
         for note in notes:
             self.emit(note)
         with seeing(model, voice.processor, voice.renderer.expander) as eyes:
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
+            del settings
             template = voice.renderer.chat_template
-            write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
+            if self.ranks.first:
+                write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
             self._phase("phase_training")
             with frozen_garbage():
                 try:
@@ -228,7 +249,7 @@ class _Run:
             each for each in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if each is not None
         )
         tried = trial_rows(voice.renderer.expander, tokenizer) if voice.renderer.expander else ()
-        batches = choose_batches(model, pad_id, precision, eyes, tried)
+        batches = choose_batches(model, pad_id, precision, eyes, tried, self.engine)
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
@@ -238,19 +259,21 @@ class _Run:
             self._tell("pictures_one_reader")
         items = self._items(data.train, packed=config.data.packing and flattened, found=found)
         checkpointing = self._checkpointing(model, items, precision)
-        arguments = make_arguments(config, precision, checkpointing=checkpointing)
+        arguments = make_arguments(config, precision, checkpointing=checkpointing, engine=self.engine)
         ratio = config.lora.loraplus_lr_ratio
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
         facts = {
             "rows": data.count,
             "trained_tokens": data.trained_tokens,
-            "parameters": sum(each.numel() for each in model.parameters()),
-            "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
+            "parameters": sum(size_of(each) for each in model.parameters()),
+            "trainable": sum(size_of(each) for each in model.parameters() if each.requires_grad),
             "device": accelerator.name(),
             "precision": precision.name,
         }
-        log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
-        reporter = Reporter(self.emit, self.stop, log, facts, resumed)
+        log = TrainerLog(
+            self.folder.trainer_log, config.train.include_num_input_tokens_seen, self.ranks.first
+        )
+        reporter = Reporter(self.emit, self.stop, log, facts, resumed, self.ranks)
         callbacks = [reporter, *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
@@ -264,6 +287,8 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
+            ranks=self.ranks,
+            engine=self.engine,
             make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
         )
         trainer.remove_callback(PrinterCallback)
@@ -312,16 +337,19 @@ class _Run:
     def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
         self._tell("phase_saving")
         trainer.save_model()
-        trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
         step, loss = trainer.state.global_step, trainer.mean_loss()
         best = trainer.state.best_model_checkpoint
         if self.config.train.load_best_model_at_end and best:
             self._tell("best_loaded", path=best)
-        if self.config.evaluate.do_eval:
-            write_evaluation(self.folder.path, trainer.evaluate())
-        write_results(self.folder.path, trainer.results(reporter.elapsed_s()))
-        if self.config.train.plot_loss:
-            plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
+        evaluated = trainer.evaluate() if self.config.evaluate.do_eval else None
+        results = trainer.results(reporter.elapsed_s())
+        if self.ranks.first:
+            trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
+            if evaluated is not None:
+                write_evaluation(self.folder.path, evaluated)
+            write_results(self.folder.path, results)
+            if self.config.train.plot_loss:
+                plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
         return Finished(
             step=step, seconds=round(reporter.elapsed_s(), 3), path=str(self.folder.path), loss=loss,
             eval_loss=self._eval_loss(trainer, reporter),

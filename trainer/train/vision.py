@@ -52,6 +52,8 @@ class VisionTrainer(RowTrainer):
         self.model.load_state_dict(found.state_dict())
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        if not self.args.should_save:
+            return
         folder = output_dir or self.args.output_dir
         self.model.save_pretrained(folder, state_dict=state_dict)
         self._processor.save_pretrained(folder)
