@@ -26,7 +26,7 @@ from trainer.model.parts import (
     shares,
 )
 from trainer.train.attention import Rows, why_not_by_row
-from trainer.train.collation import Collator, Flattened, Padded
+from trainer.train.collation import Collator, Flattened, Padded, untrained
 from trainer.train.engine import Engine, place
 from trainer.train.seeing import Eyes
 from trainer.train.shallow import shallow
@@ -166,6 +166,8 @@ def choose_batches(
         if reason and eyes:
             eyes.blocks = True
             reason = why_not_by_row(base, precision.autocast, eyes, rows) and reason
+    together = engine is not None and engine.name != "one" and rows
+    picture = untrained(next(row for row in rows if row.media)) if together else None
     if reason:
-        return Batches(Padded(pad_id, eyes), reason)
-    return Batches(Flattened(pad_id, multiple, eyes=eyes), "")
+        return Batches(Padded(pad_id, eyes, picture), reason)
+    return Batches(Flattened(pad_id, multiple, eyes=eyes, picture=picture), "")

@@ -150,9 +150,8 @@ class Ranks:
         return [result]
 
 
-@contextmanager
-def joined(config: RunConfig, count: int) -> Iterator[RunConfig]:
-    """Inside, this process can talk to the `count` that were started together; gives the settings of the first one."""
+def take_part(config: RunConfig, count: int) -> RunConfig:
+    """Lets this process talk to the `count` that were started together; returns the settings of the first of them."""
     timeout = timedelta(seconds=config.train.ddp_timeout)
     engine = engine_of(config, count)
     if device.is_accelerated():
@@ -162,14 +161,19 @@ def joined(config: RunConfig, count: int) -> Iterator[RunConfig]:
         PartialState(cpu=False, backend="gloo", timeout=timeout)
     else:
         PartialState(cpu=True, timeout=timeout)
-    ranks = Ranks.here()
-    flat = ranks.shared(config.to_flat())
-    own = config if ranks.first else RunConfig.from_flat(flat)
     if engine.name == "fsdp" and not device.is_accelerated():
         # It looks for FSDP only beside kinds of accelerators; nothing is asked of this one, the device stays the CPU.
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_XPU
+    ranks = Ranks.here()
+    flat = ranks.shared(config.to_flat())
+    return config if ranks.first else RunConfig.from_flat(flat)
+
+
+@contextmanager
+def joined(config: RunConfig, count: int) -> Iterator[RunConfig]:
+    """Inside, this process has taken part as in `take_part`."""
     try:
-        yield own
+        yield take_part(config, count)
     finally:
         if is_joined():
             distributed.destroy_process_group()
