@@ -100,3 +100,21 @@ def place(model: Any, engine: Engine) -> None:
     """The model onto the accelerator, unless the engine brings it there in parts."""
     if device.is_accelerated() and not engine.splits_weights:
         model.to(device.current())
+
+
+def keep_used_names(model: Any) -> None:
+    """Leaves a model only the changes of names that its file needed, so that it is saved under the names it came with.
+
+    transformers does so itself, but not where DeepSpeed splits up the weights as they are read.
+    """
+    known = getattr(model, "_weight_conversions", None)
+    if known:
+        model._weight_conversions = [each for each in known if each.was_used()]
+
+
+def without_tied(model: Any, weights: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Gathered weights without those that are the same as others, as a file has them."""
+    if weights is None:
+        return None
+    tied = getattr(model, "all_tied_weights_keys", None) or {}
+    return {name: each for name, each in weights.items() if tied.get(name) not in weights}

@@ -27,7 +27,7 @@ from trainer.model.parts import (
 )
 from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.collation import Collator, Flattened, Padded, untrained
-from trainer.train.engine import Engine, place
+from trainer.train.engine import Engine, keep_used_names, place
 from trainer.train.seeing import Eyes
 from trainer.train.shallow import shallow
 
@@ -69,6 +69,7 @@ def prepare_model(
     for adapter in adapters:
         read_adapter(adapter)
     model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
+    keep_used_names(model)
     place(model, engine or Engine())
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()

@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
-from trainer.train.engine import Engine
+from trainer.train.engine import Engine, without_tied
 from trainer.train.flow import Flow
 from trainer.train.ranks import Ranks
 
@@ -68,7 +68,7 @@ class SavingTrainer(SFTTrainer):
         if not self.args.should_save:
             return
         folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
+        self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
         self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

@@ -9,6 +9,7 @@ from accelerate.utils import is_peft_model
 
 from trainer.model.load import load_model
 from trainer.train.checkpoints import fitting
+from trainer.train.engine import without_tied
 from trainer.train.loop import RowTrainer
 from trainer.train.seeing import Later
 
@@ -31,14 +32,14 @@ class VisionTrainer(RowTrainer):
         return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if is_peft_model(self.model):
+        if is_peft_model(self.model) or self.engine.splits_weights:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
         with fitting(resume_from_checkpoint, adapter=False):
             self._load_renamed(resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
-        if is_peft_model(self.model):
+        if is_peft_model(self.model) or self.engine.name in ("deepspeed", "fsdp"):
             super()._load_best_model()
         else:
             self._load_renamed(self.state.best_model_checkpoint or "")
@@ -55,5 +56,5 @@ class VisionTrainer(RowTrainer):
         if not self.args.should_save:
             return
         folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=state_dict)
+        self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
         self._processor.save_pretrained(folder)
