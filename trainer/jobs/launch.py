@@ -99,7 +99,7 @@ def settle_rank(config: RunConfig) -> None:
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
         if not numbers():
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    elif engine == "fsdp":
+    if engine == "fsdp":
         os.environ.update(ACCELERATE_USE_FSDP="true", FSDP_STATE_DICT_TYPE="FULL_STATE_DICT")
 
 
