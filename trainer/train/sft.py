@@ -231,7 +231,7 @@ class _Run:
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
         items = self._items(data.train, packed=packing and flattened, found=found)
-        twice, note = checkpointing(config, model, items, precision)
+        twice, note = self.ranks.shared(checkpointing(config, model, items, precision))
         if note:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice, engine=self.engine)
