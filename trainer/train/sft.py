@@ -271,7 +271,8 @@ class _Run:
             make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
-        for each in (reporter, *trial):
+        reporter.trainer = trainer
+        for each in trial:
             each.trainer = trainer
         return trainer, reporter
 
