@@ -61,7 +61,7 @@ def test_an_option_is_declared_whole(info: OptionInfo) -> None:
         assert checked(info, list(value) if isinstance(value, tuple) else value) == value
     for name, values in info.when.items():
         kind = plain_kind(options()[name].kind)
-        allowed = ("true", "false") if kind is bool else get_args(kind)
+        allowed = ("true", "false") if kind is bool else options()[name].choices or get_args(kind)
         assert set(values) <= set(allowed)
     if info.min is not None or info.max is not None:
         assert plain_kind(info.kind) in (int, float)

@@ -90,6 +90,7 @@ class ModelOptions:
     )  # fmt: skip
     train_from_scratch: bool = option(
         False, "Begin with random weights instead of the model's own.", label="Train from scratch", panel="advanced",
+        when={"finetuning_type": ("full",)},
     )  # fmt: skip
     moe_aux_loss_coef: float | None = option(
         None, "Mixture of experts: weight of the loss that keeps all experts at work; empty or 0 means none.",
