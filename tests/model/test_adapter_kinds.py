@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import GPT2Config
+from transformers import GPT2Config, Qwen3MoeConfig
 
 from tests.train import tiny
 from trainer.errors import UserError
@@ -77,6 +77,11 @@ CASES: dict[str, Case] = {
         {"additional_target": ("embed_tokens", "lm_head", "model.norm"), "pissa_init": True},
         tied=False,
     ),
+    # In each of two layers: attention with heads of 8, two of them for keys and values; four experts of 16.
+    "experts": Case(
+        lora(*[(32, 32), (32, 32)] * 2) + 2 * 4 * lora((32, 32), (16, 32)),
+        {"lora_target": ("q_proj", "o_proj", "experts")}, base="qwen3_moe",
+    ),
     "oft": Case(rotations(16, LAYERS), {"oft_block_size": 16}, "oft"),
     "oft_rank": Case(
         sum(4 * ((inputs // 4) * (inputs // 4 - 1) // 2) for inputs, _ in LAYERS), {"oft_rank": 4, "oft_block_size": 0}, "oft"
@@ -102,6 +107,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]:
                 config = GPT2Config(
                     vocab_size=tiny.VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                     initializer_range=0.2, bos_token_id=None, eos_token_id=2,
+                )  # fmt: skip
+            if case.base == "qwen3_moe":
+                config = Qwen3MoeConfig(
+                    **tiny.qwen(tie_word_embeddings=True).to_diff_dict(), num_experts=4, num_experts_per_tok=4,
+                    moe_intermediate_size=16, head_dim=8,
                 )  # fmt: skip
             made[key] = tiny.save_model(tmp_path_factory.mktemp("base") / "model", config)
         return made[key]
@@ -235,7 +245,7 @@ def test_blocks_that_do_not_divide_a_width_are_rounded_and_told(folders: Callabl
     assert oft.notes(made()) == []
     told = oft.notes(made(oft_block_size=24, oft_target=("q_proj", "down_proj")))
     assert [(note.values["width"], note.values["used"], note.values["layers"]) for note in told] == [
-        (32, 16, "q_proj"), (64, 32, "down_proj"),
+        (32, 16, "q_proj"), (64, 16, "down_proj"),
     ]  # fmt: skip
     (told_rank,) = oft.notes(made(oft_rank=5, oft_block_size=0, oft_target=("q_proj",)))
     assert (told_rank.code, told_rank.values["used"]) == ("oft_rank_rounded", 4)

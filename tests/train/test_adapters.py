@@ -84,10 +84,11 @@ def test_what_pissa_leaves(configure: Configure, model_folder: Path) -> None:
         assert json.loads((further.folder / "adapter_config.json").read_text())["r"] == rank
 
 
-def test_the_best_checkpoint_of_pissa_is_the_result(configure: Configure) -> None:
+@pytest.mark.parametrize("kind", ["pissa_convert", "whole", pytest.param("oft", marks=pytest.mark.slow)])
+def test_the_best_checkpoint_is_the_result(kind: str, configure: Configure) -> None:
     run = tiny.train(
         configure(
-            pissa_init=True, pissa_convert=True, val_size=6, eval_strategy="steps", eval_steps=1, save_steps=1,
+            **KINDS[kind], val_size=6, eval_strategy="steps", eval_steps=1, save_steps=1,
             load_best_model_at_end=True, greater_is_better=True, learn_prompts="red", learn_steps=2, max_new_tokens=3,
         )
     )  # fmt: skip

@@ -175,7 +175,12 @@ def _names() -> list[str]:
 NEEDS_EVALUATION = ("reduce_lr_on_plateau", "greedy")
 
 
-@pytest.mark.parametrize("name", _names())
+AT_ONCE = ("cosine", "warmup_stable_decay", "greedy")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow) for name in _names()]
+)
 def test_rates_are_those_of_transformers(configure: Configure, name: str) -> None:
     held = {"val_size": 4, "eval_strategy": "steps", "eval_steps": 1} if name in NEEDS_EVALUATION else {}
     run = tiny.train(configure(lr_scheduler_type=name, max_steps=12, warmup_steps=3, **held))

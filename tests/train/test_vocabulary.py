@@ -225,7 +225,14 @@ def test_resizing_alone_trains_the_embeddings_of_a_tokenizer_that_has_outgrown_t
 def test_what_cannot_be_is_refused(learn: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="new_special_tokens_config"):
         tiny.train(learn(new_special_tokens_config=str(tmp_path / "none.yaml")))
-    with pytest.raises(UserError, match="quantization_bit"):
-        learn(quantization_bit="4")
     with pytest.raises(UserError, match="train_from_scratch"):
         learn(train_from_scratch=True)
+
+
+def test_a_base_in_few_bits_learns_new_words_too(learn: Any) -> None:
+    run = tiny.train(learn("untied", quantization_bit="4", max_steps=3, logging_steps=1))
+    weights = tiny.adapter(run.folder)
+    assert reshaped(run.folder).rows == ROOM
+    names = ("base_model.model.lm_head.weight", "base_model.model.model.embed_tokens.weight")
+    assert [weights[name].shape for name in names] == [(ROOM, 32)] * 2
+    assert run.losses[3] < run.losses[1]

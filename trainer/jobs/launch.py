@@ -24,11 +24,14 @@ _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
 # The only place of the judge's key: flags are seen by everybody on the machine, files are sent to others.
 JUDGE_KEY = "TUNEBOARD_JUDGE_KEY"
-# Programs that keep curves send their makers nothing of their own, and MLflow may keep a run in files.
+# Programs that keep curves send their makers nothing of their own; MLflow may keep a run in files, and a training does
+# not wait for minutes when its server is gone.
 QUIET = {
     "WANDB_ERROR_REPORTING": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 # Loggers that warn of formats which are cast on the way, and of packages that would be quicker.
 _TALKATIVE = ("bitsandbytes", "torch.utils._pytree")

@@ -20,6 +20,7 @@ from trainer.model.blocks import in_expanded
 from trainer.model.layers import (
     LINEAR,
     SEEING,
+    choose_experts,
     choose_layers,
     choose_whole,
     linear_layers,
@@ -60,22 +61,11 @@ def new_adapter(
 
     `whole` names modules that are trained as they are and saved beside it, as `additional_target` does. PiSSA takes
     the beginning of a run from its `checkpoint` when there is one. `expanded` of LLaMA-Pro's blocks get an adapter, and
-    no other layer. Raises UserError when there is no layer outside of the frozen parts, and for names, sizes or layers that the method cannot have.
+    no other layer. Raises UserError when there is no layer outside of the frozen parts, and for names, sizes or layers
+    that the method cannot have.
     """
     modules = choose_whole(model, (*options.additional_target, *whole))
-    wanted, field = (
-        (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
-    )
-    inside = tuple(f"{each}." for each in modules)
-    layers = [
-        each
-        for each in choose_layers(model, wanted, frozen, field)
-        if each not in modules and not each.startswith(inside or ("\0",))
-    ]
-    if expanded is not None:
-        layers = in_expanded(model, layers, expanded)
-    if not layers:
-        raise UserError("nothing_trains", field="freeze_language_model")
+    layers, experts = _where(model, options, kind, frozen, modules, expanded)
     targets = shortest(layers, [name for name, _ in model.named_modules()])
     if kind == "oft":
         oft.check(model, layers)
@@ -84,6 +74,7 @@ def new_adapter(
         if options.pissa_init:
             pissa.check(model, layers, options)
         config = _lora(options, targets, modules, tied=bool(set(modules) & set(tied_pair(model))))
+        config.target_parameters = experts or None
         config.fan_in_fan_out = any(isinstance(model.get_submodule(each), Conv1D) for each in layers)
     with quiet():
         adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)
@@ -93,6 +84,39 @@ def new_adapter(
     elif options.pissa_init:
         pissa.begin(adapted, options, checkpoint)
     return adapted
+
+
+def _where(
+    model: PreTrainedModel, options: LoraOptions, kind: Kind, frozen: Collection[PartName], whole: list[str],
+    expanded: int | None,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """The layers that get an adapter, and the weights of experts that do; none of them inside of what is trained whole."""
+    wanted, field = (
+        (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
+    )
+    experts = choose_experts(model, wanted, frozen)
+    both = [choose_layers(model, wanted, frozen, field, experts), experts]
+    for outer in whole:
+        both = [
+            [each for each in names if each != outer and not each.startswith(f"{outer}.")] for names in both
+        ]
+    if expanded is not None:
+        both = [in_expanded(model, names, expanded) for names in both]
+    layers, experts = both
+    if experts:
+        _require_plain(kind, options)
+    if not layers and not experts:
+        raise UserError("nothing_trains", field="freeze_language_model")
+    return layers, experts
+
+
+def _require_plain(kind: Kind, options: LoraOptions) -> None:
+    """Raises UserError for what PEFT cannot do on the weights of many experts at once."""
+    on = {"finetuning_type oft": kind == "oft", "use_dora": options.use_dora, "pissa_init": options.pissa_init,
+          "lora_dropout": options.lora_dropout > 0}  # fmt: skip
+    for name, value in on.items():
+        if value:
+            raise UserError("experts_plain", field="lora_target", name=name)
 
 
 def _lora(options: LoraOptions, targets: list[str], modules: list[str], *, tied: bool) -> LoraConfig:

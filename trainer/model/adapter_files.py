@@ -144,7 +144,7 @@ def _weights(path: Path) -> Iterator[_Weight]:
                 name, shape = key.removeprefix(PEFT_PREFIX), tuple(file.get_slice(key).get_shape())
                 part = _PART.fullmatch(name)
                 if part:
-                    yield _Weight(part["layer"], part["side"], shape)
+                    yield _Weight(part["layer"].replace(".base_layer", ""), part["side"], shape)
                 elif "lora_" not in name and "oft_" not in name and ".token_adapter." not in name:
                     yield _Weight(name.replace(".base_layer.", "."), "", shape)
     except (SafetensorError, OSError) as error:

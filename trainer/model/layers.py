@@ -67,11 +67,12 @@ def choose_layers(
     wanted: tuple[str, ...],
     frozen: Collection[PartName] = SEEING,
     field: str = "lora_target",
+    experts: Collection[str] = (),
 ) -> list[str]:
     """The full names of the layers that the option `field` means: `all`, ends of names such as q_proj, or patterns.
 
-    Embeddings and the head are meant only where they are named. Layers of frozen parts are left out. Raises UserError
-    with the names that exist when one of them matches nothing.
+    Embeddings and the head are meant only where they are named. Layers of frozen parts are left out; a name may mean
+    nothing but some of the `experts`. Raises UserError with the names that exist when one of them matches nothing.
     """
     parts, usual = parts_of(model), linear_layers(model, frozen)
     every = [
@@ -84,12 +85,33 @@ def choose_layers(
     for name in wanted:
         found = usual if name in ALL else [layer for layer in every if _means(name, layer)]
         chosen.update(found)
-        if not found and name not in ALL:
+        if not found and name not in ALL and not _holds(name, experts):
             unknown.append(name)
     if unknown:
-        known = ", ".join(sorted(_last(every)))
+        known = ", ".join(sorted(_last([*every, *expert_weights(model, frozen)])))
         raise UserError(f"{field}_unknown", field=field, names=", ".join(unknown), known=known)
     return [layer for layer in every if layer in chosen]
+
+
+def expert_weights(model: PreTrainedModel, frozen: Collection[PartName] = SEEING) -> list[str]:
+    """The full names of the weights of all experts of a mixture at once, which are no layers of their own."""
+    parts = parts_of(model)
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim == 3 and "expert" in name and parts.part_of(name) not in frozen
+    ]
+
+
+def choose_experts(
+    model: PreTrainedModel, wanted: tuple[str, ...], frozen: Collection[PartName] = SEEING
+) -> list[str]:
+    """Those of `expert_weights` that are named: by themselves, or by what holds them."""
+    return [each for each in expert_weights(model, frozen) if any(_holds(name, [each]) for name in wanted)]
+
+
+def _holds(name: str, experts: Collection[str]) -> bool:
+    return any(_means(name, each) or _means(name, each.rpartition(".")[0]) for each in experts)
 
 
 def _means(name: str, layer: str) -> bool:

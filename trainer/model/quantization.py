@@ -6,7 +6,6 @@ of 5.23, and https://huggingface.co/docs/bitsandbytes for what runs on a CPU.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,8 +106,6 @@ def settings_for(
     stored = stored_method(path)
     if stored:
         require_stored(path)
-        if stored == "bitsandbytes":
-            _quiet()
         return {"quantization_config": _opening(stored)} if stored in _OPENED else {}
     if wish is None:
         return {}
@@ -127,7 +124,6 @@ def _made(wish: Quantization, dtype: torch.dtype, skipped: list[str]) -> Any:
         return HqqConfig(nbits=wish.bits, axis=0, skip_modules=skipped)
     if wish.method == "eetq":
         return EetqConfig(modules_to_not_convert=skipped)
-    _quiet()
     if wish.bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
     return BitsAndBytesConfig(
@@ -140,12 +136,6 @@ def _opening(method: str) -> Any:
     from transformers.utils.quantization_config import FineGrainedFP8Config, Mxfp4Config
 
     return FineGrainedFP8Config(dequantize=True) if method == "fp8" else Mxfp4Config(dequantize=True)
-
-
-def _quiet() -> None:
-    """bitsandbytes writes a line for each layer and step that its 8 bits are computed in 16, whatever one does."""
-    for name in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def keep_layout(model: Any) -> None:

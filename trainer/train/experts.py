@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,14 +36,15 @@ class RouterLoss:
         return 0.0 if found is None else self.coefficient * found / steps
 
 
-def router_loss(model: Any, coefficient: float | None) -> tuple[RouterLoss | None, list[Note]]:
+def router_loss(model: Any, coefficient: float | None, tell: Callable[[Note], None]) -> RouterLoss | None:
     """The loss of a model's routers, where it has any and the option asks for it."""
     if not coefficient:
-        return None, []
+        return None
     if not has_routers(model):
-        kind = model.config.model_type
-        return None, [Note(code="router_none", values={"kind": kind}, level="warning")]
-    return RouterLoss(coefficient), [Note(code="router_loss", values={"coefficient": coefficient})]
+        tell(Note(code="router_none", values={"kind": model.config.model_type}, level="warning"))
+        return None
+    tell(Note(code="router_loss", values={"coefficient": coefficient}))
+    return RouterLoss(coefficient)
 
 
 def has_routers(model: Any) -> bool:

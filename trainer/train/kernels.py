@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -77,22 +77,22 @@ def why_not_fused(model: Any) -> str:
 
 
 @contextmanager
-def fused(model: Any, asked: bool) -> Iterator[list[Note]]:
+def fused(model: Any, asked: bool, tell: Callable[[Note], None]) -> Iterator[None]:
     """Inside, `model` computes with Liger's kernels if these were asked for and can be used; what came of it is told.
 
     Its losses stay off: the trainer computes its own, on the trained tokens alone. What Liger exchanges in
     transformers' modules is put back afterwards, since other models of this process are made from them.
     """
-    if not asked:
-        yield []
-        return
-    reason = why_not_fused(model)
+    reason = why_not_fused(model) if asked else ""
     if reason:
-        yield [Note(code="liger_without_effect", values={"reason": reason}, level="warning")]
+        tell(Note(code="liger_without_effect", values={"reason": reason}, level="warning"))
+    if reason or not asked:
+        yield
         return
     with _restored():
         apply_fused(model)
-        yield [Note(code="liger_used", values={"kind": _base(model).config.model_type})]
+        tell(Note(code="liger_used", values={"kind": _base(model).config.model_type}))
+        yield
 
 
 def apply_fused(model: Any) -> None:

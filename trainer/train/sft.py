@@ -109,6 +109,18 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
+def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
+    """What Started says of a run."""
+    return {
+        "rows": data.count,
+        "trained_tokens": data.trained_tokens,
+        "parameters": parameters(model),
+        "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
+        "device": accelerator.name(),
+        "precision": precision.name,
+    }
+
+
 class _Stopped(Exception):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
@@ -191,10 +203,8 @@ class _Run:
         model, notes = prepare_model(self.config, path, precision, found.path, voice.words)
         for note in notes:
             self.emit(note)
-        liger = fused(model, self.config.model.enable_liger_kernel)
-        with liger as told, seeing(model, voice.processor, voice.renderer.expander) as eyes:
-            for note in told:
-                self.emit(note)
+        liger = fused(model, self.config.model.enable_liger_kernel, self.emit)
+        with liger, seeing(model, voice.processor, voice.renderer.expander) as eyes:
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             template = voice.renderer.chat_template
             write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
@@ -240,24 +250,13 @@ class _Run:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
-        facts = {
-            "rows": data.count,
-            "trained_tokens": data.trained_tokens,
-            "parameters": parameters(model),
-            "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
-            "device": accelerator.name(),
-            "precision": precision.name,
-        }
         log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
-        reporter = Reporter(self.emit, self.stop, log, facts, resumed)
+        reporter = Reporter(self.emit, self.stop, log, _facts(data, model, precision), resumed)
         trial = trials(config, self.emit)
         mine = [*trial, reporter, self.curves]
         callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
-        router, told = router_loss(model, config.model.moe_aux_loss_coef)
-        for note in told:
-            self.emit(note)
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
         trainer = kind(
             model=model,
@@ -268,7 +267,7 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            router=router,
+            router=router_loss(model, config.model.moe_aux_loss_coef, self.emit),
             make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)

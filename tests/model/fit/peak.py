@@ -81,8 +81,19 @@ def _states(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (list, tuple)):
         for each in value:
             yield from _states(each)
-    elif hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in ("torch", "builtins"):
+    elif type(value).__name__ == "QuantState" or (
+        hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in ("torch", "builtins")
+    ):
         yield from _states(vars(value))
+
+
+def _held(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Parameters, buffers, and what bitsandbytes keeps beside a quantised weight."""
+    yield from model.buffers()
+    for each in model.parameters():
+        yield each
+        for name in ("quant_state", "SCB", "CB"):
+            yield from _states(getattr(each, name, None))
 
 
 @contextmanager
@@ -93,7 +104,7 @@ def measuring(patch: pytest.MonkeyPatch) -> Iterator[Measured]:
     counted = Storages()
 
     def measured_train(self: RowTrainer, *args: Any, **kwargs: Any) -> Any:
-        found.weights = counted.know([*self.model.parameters(), *self.model.buffers()])
+        found.weights = counted.know(_held(self.model))
         with counted:
             result = train(self, *args, **kwargs)
         found.total = counted.most

@@ -7,6 +7,7 @@ with runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -45,18 +46,29 @@ class Kernels:
     processor: bool = True
 
 
+class Adapting(NamedTuple):
+    """What makes an adapter keep more: dropout of its inputs, rotated ones."""
+
+    dropout: bool = False
+    oft: bool = False
+
+
 class _Layer:
     """What is trained in a layer, by the names of its modules."""
 
-    def __init__(self, held: Iterable[Held], dropout: bool) -> None:
+    def __init__(self, held: Iterable[Held], adapting: Adapting) -> None:
         mine = [each for each in held if each.trained]
         self.whole = {each.weight.module for each in mine if not each.adapter}
         self.norms = any(each.weight.kind == "norm" and not each.adapter for each in mine)
         self.adapted = {each.weight.module for each in mine if each.adapter}
         # Between the two matrices of an adapter: as many numbers a token as its rank.
-        self.narrow = sum(min(each.shape) for each in mine if each.adapter and len(each.shape) == 2) // 2
+        pairs = [] if adapting.oft else [each for each in mine if each.adapter and len(each.shape) == 2]
+        self.narrow = sum(min(each.shape) for each in pairs) // 2
+        # DoRA alone has vectors: the lengths of the weights' rows.
+        self.lengths = sum(each.count for each in mine if each.adapter and len(each.shape) == 1)
+        self.rotations = sum(_rotation(each) for each in mine if each.adapter) if adapting.oft else 0
         self.experts = any(".experts" in each.weight.name for each in mine)
-        self.dropout = dropout
+        self.dropout, self.oft = adapting.dropout, adapting.oft
 
     def learns(self, *modules: str) -> int:
         """How many of these modules need their input for a gradient."""
@@ -85,10 +97,10 @@ class Activations:
 
 
 def activations_of(
-    chosen: Chosen, batch: Batch, kernels: Kernels, *, checkpointing: bool, dropout: bool = False
+    chosen: Chosen, batch: Batch, kernels: Kernels, *, checkpointing: bool, adapting: Adapting = Adapting()
 ) -> Activations:
     """Of one micro-batch on one device."""
-    layers = _layers(chosen, dropout)
+    layers = _layers(chosen, adapting)
     each = [_kept(chosen, layer, number, batch, kernels) for number, layer in layers]
     inside = max((_backward(chosen, number, batch) for number, _ in layers), default=0)
     casts, ends = _casts(chosen), _ends(chosen, batch)
@@ -102,22 +114,31 @@ def activations_of(
     return Activations(kept + ends, lowest, head, lowest, _twice(chosen), casts)
 
 
-def _layers(chosen: Chosen, dropout: bool) -> list[tuple[int, _Layer]]:
+def _layers(chosen: Chosen, adapting: Adapting) -> list[tuple[int, _Layer]]:
     """Those that keep activations, with what is trained in them."""
     return [
-        (number, _Layer(chosen.by_layer.get(number, ()), dropout))
+        (number, _Layer(chosen.by_layer.get(number, ()), adapting))
         for number in range(chosen.first_layer, chosen.shape.layers)
     ]
 
 
 def _kept(chosen: Chosen, layer: _Layer, number: int, batch: Batch, kernels: Kernels) -> int:
-    tokens = batch.tokens
-    return (
-        tokens * (_norms(chosen, layer, kernels) + _attention(chosen, layer, kernels))
-        + _scores(chosen, batch, kernels)
-        + _mlp(chosen, layer, number, tokens, kernels)
-        + tokens * layer.narrow * chosen.formats.compute
-    )
+    each = _norms(chosen, layer, kernels) + _attention(chosen, layer, kernels) + _beside(chosen, layer)
+    tokens = batch.tokens * each + _mlp(chosen, layer, number, batch.tokens, kernels)
+    return tokens + _scores(chosen, batch, kernels) + layer.rotations
+
+
+def _beside(chosen: Chosen, layer: _Layer) -> int:
+    """What adapters add: the vectors between their matrices; for DoRA both sums before the lengths are set."""
+    size = chosen.formats.compute
+    return layer.narrow * size + layer.lengths * (2 * size + (1 if chosen.formats.casts else 0))
+
+
+def _rotation(each: Held) -> int:
+    """OFT's blocks as whole matrices in 32 bits, from the numbers of skew-symmetric ones."""
+    blocks, numbers = each.shape
+    side = round((1 + math.sqrt(1 + 8 * numbers)) / 2)
+    return blocks * side * side * 4
 
 
 def _norms(chosen: Chosen, layer: _Layer, kernels: Kernels) -> int:
@@ -139,6 +160,9 @@ def _inputs(layer: _Layer, chosen: Chosen, kernels: Kernels, width: int, *module
     if layer.dropout:
         # Each adapter has a mask of its own, in bytes or on a processor in numbers, and the vectors under it.
         return layer.learns(*modules) * width * (size + (size if kernels.processor else 1))
+    if layer.oft:
+        # Each module rotates its own input; under autocast some of it lies there in 32 bits.
+        return width * count * (size + 1 if chosen.formats.casts else size)
     return width * size * (count if chosen.formats.casts else min(count, 1))
 
 

@@ -158,7 +158,11 @@ class _Layers:
     def has(self, weight: Weight) -> bool:
         named = not self.modules or any(f".{name}." in f".{weight.name}" for name in self.modules)
         inside = weight.part == "language_model" and weight.layer in self.layers
-        return (inside and named) or any(name in weight.name for name in self.extra)
+        # Of a model that sees, the parts that are not frozen are trained whole.
+        return (inside and named) or weight.part != "language_model" or self._is_extra(weight)
+
+    def _is_extra(self, weight: Weight) -> bool:
+        return weight.layer < 0 and any(f".{name}." in f".{weight.name}" for name in self.extra)
 
 
 def _adapted(layout: Layout, shape: Shape, config: RunConfig, formats: Formats) -> Iterator[Held]:
@@ -182,6 +186,9 @@ def _adapted(layout: Layout, shape: Shape, config: RunConfig, formats: Formats) 
             for matrix in _oft(each, config) if oft else _lora(each, config):
                 count = math.prod(matrix)
                 yield Held(each, matrix, count * size, size, trained=True, adapter=True)
+                if oft:
+                    # Rows and columns of its numbers in each block, as two lists of long integers.
+                    yield Held(each, (2, matrix[1]), 16 * matrix[1], 8)
 
 
 def _has_adapter(weight: Weight, wanted: tuple[str, ...]) -> bool:

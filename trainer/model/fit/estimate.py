@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.config import RunConfig
-from trainer.model.fit.activations import Activations, Batch, Kernels, activations_of
+from trainer.model.fit.activations import Activations, Adapting, Batch, Kernels, activations_of
 from trainer.model.fit.choice import Chosen
 from trainer.model.fit.engine import Engine
 from trainer.model.fit.optimizer import is_paged, optimizer_bytes, updates_at_once
@@ -42,8 +42,9 @@ def need(
     chosen: Chosen, config: RunConfig, batch: Batch, kernels: Kernels, engine: Engine, *, checkpointing: bool
 ) -> Need:
     """Of a run that computes these tensors on such batches."""
-    dropout = config.method.finetuning_type == "lora" and config.lora.lora_dropout > 0
-    made = activations_of(chosen, batch, kernels, checkpointing=checkpointing, dropout=dropout)
+    method = config.method.finetuning_type
+    adapting = Adapting(method == "lora" and config.lora.lora_dropout > 0, method == "oft")
+    made = activations_of(chosen, batch, kernels, checkpointing=checkpointing, adapting=adapting)
     kept = made.kept + seeing_bytes(chosen, batch)
     weights, on_host = _weights(chosen, engine)
     gradients = engine.share(engine.gradients, chosen.gradients)

@@ -22,10 +22,11 @@ def optimizer_bytes(chosen: Chosen, config: RunConfig) -> int:
     optimizer = config.optimizer
     remember = _plain(config.train.optim)
     if optimizer.use_galore:
-        remember = _projected(remember, optimizer.galore_target, optimizer.galore_rank, keeps_directions=True)
+        both = optimizer.galore_proj_type == "full"
+        remember = _projected(remember, optimizer.galore_target, optimizer.galore_rank, whole=True, both=both)
     elif optimizer.use_apollo:
         svd = optimizer.apollo_proj == "svd"
-        remember = _projected(remember, optimizer.apollo_target, optimizer.apollo_rank, keeps_directions=svd)
+        remember = _projected(remember, optimizer.apollo_target, optimizer.apollo_rank, whole=svd)
     elif optimizer.use_muon:
         remember = _muon
     return sum(remember(each) for each in chosen.trained)
@@ -62,7 +63,8 @@ def _moments(name: str) -> int:
 
 
 def _blocks(each: Held, moments: int, size: float) -> int:
-    if each.count < _SMALL:
+    # transformers has embeddings remembered in 32 bits.
+    if each.count < _SMALL or (each.weight.kind == "embedding" and not each.adapter):
         return moments * each.count * 4
     return int(moments * (each.count * size + 4 * -(-each.count // _BLOCK)))
 
@@ -76,10 +78,10 @@ def _factored(each: Held) -> int:
 
 
 def _projected(
-    plain: Callable[[Held], int], target: tuple[str, ...], rank: int, *, keeps_directions: bool
+    plain: Callable[[Held], int], target: tuple[str, ...], rank: int, *, whole: bool, both: bool = False
 ) -> Callable[[Held], int]:
     """GaLore (https://arxiv.org/abs/2403.03507) and APOLLO (https://arxiv.org/abs/2412.05270): both moments in few
-    dimensions, beside the directions where these are kept.
+    dimensions, beside the directions, of which in 32 bits the packages keep the `whole` decomposition.
     """
 
     def remember(each: Held) -> int:
@@ -88,8 +90,9 @@ def _projected(
             return plain(each)
         short, long = sorted(each.shape)
         kept = min(rank, short)
-        narrow = each.narrowed((kept, long))
-        return plain(narrow) + (kept * short * each.size if keeps_directions else 0)
+        columns = short if whole and each.size == 4 else kept
+        directions = columns * (short + (long if both else 0)) * each.size
+        return plain(each.narrowed((kept, kept if both else long))) + directions
 
     return remember
 
