@@ -49,7 +49,8 @@ def run_check(words: Sequence[str], planned: Planned | None = None) -> int:
 
 def place_of(config: RunConfig) -> Place:
     """By what this machine would run `config`. Raises UserError for devices and numbers that there are not."""
-    return Place()
+    plan = launch.plan(config)
+    return Place(plan.engine, plan.processes, plan.nodes)
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:

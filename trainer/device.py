@@ -60,6 +60,13 @@ def _torch_is_here() -> bool:
     return module is not None and not getattr(module.__spec__, "_initializing", False)
 
 
+def numbers() -> list[str]:
+    """The accelerators of this machine by number, told by the files of their drivers; torch is not imported."""
+    pattern = "davinci[0-9]*" if visibility_variable() == _VISIBILITY["npu"] else "nvidia[0-9]*"
+    found = (each.name.lstrip("abcdefghijklmnopqrstuvwxyz") for each in Path("/dev").glob(pattern))
+    return [str(each) for each in sorted(int(number) for number in found if number.isdigit())]
+
+
 def kind() -> Kind:
     """What computes here: the name of torch's device type. Where no driver is, torch is not imported."""
     if not _torch_is_here() and is_known():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TextIO
 
 from trainer.config import RunConfig
 from trainer.events import Event, EventLog, Failed, Finished, Note, Predicted, Step, Written
+from trainer.jobs import launch
 from trainer.jobs.lines import line
 from trainer.jobs.owner import claim, release
 from trainer.jobs.place import (
@@ -25,6 +27,10 @@ from trainer.jobs.place import (
     run_name,
     write_settings,
 )
+from trainer.jobs.plan import Plan
+from trainer.jobs.processes import help_along
+from trainer.jobs.rank import train_as_rank
+from trainer.jobs.sharing import settle_engine
 from trainer.jobs.work import Emit, Run, work
 from trainer.paths import RunFolder
 
@@ -39,7 +45,21 @@ def perform(config: RunConfig, run: Run, out: TextIO | None = None) -> int:
 
     Raises UserError for settings and folders that cannot be used.
     """
+    if launch.rank_number() or (plan := launch.plan(config)).node:
+        return _assist(config, None if launch.is_rank() else plan)
     return watched(config, run, out or sys.stdout)[0]
+
+
+def _assist(config: RunConfig, plan: Plan | None) -> int:
+    """This process, or this machine, trains a run with others; the first of them keeps its folder and tells of it."""
+    if config.task != "train":
+        return DONE
+    settled = settle_engine(ready(config, RunFolder(Path(config.train.output_dir)), Path.cwd()))
+    if plan is None:
+        ending = train_as_rank(settled, lambda _: None, lambda: False)
+        return DONE if isinstance(ending, Finished) else STOPPED
+    with tempfile.TemporaryDirectory(prefix="tuneboard-") as folder:
+        return FAILED if help_along(plan, settled, Path(folder) / "ranks") else DONE
 
 
 def watched(config: RunConfig, run: Run, out: TextIO) -> tuple[int, RunFolder]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.model.fit import Fit, gigabytes
 from trainer.model.fit.estimate import PARTS
-from trainer.model.fit.fit import Change
+from trainer.model.fit.weighing import Change
 from webui import marks
 from webui.i18n import say
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
-from tests.train import tiny
+from tests.train import families, tiny
 from tests.train.conftest import Configure
 from trainer.config import RunConfig
 from trainer.dataset.conversation import message
@@ -236,3 +236,35 @@ def test_a_base_in_few_bits_learns_new_words_too(learn: Any) -> None:
     names = ("base_model.model.lm_head.weight", "base_model.model.model.embed_tokens.weight")
     assert [weights[name].shape for name in names] == [(ROOM, 32)] * 2
     assert run.losses[3] < run.losses[1]
+
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+    "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 2,
+}  # fmt: skip
+GPT2 = {"n_embd": 32, "n_head": 4, "n_layer": 2, "n_positions": 64}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "changes"), [("gemma2", {}), ("gpt2", GPT2), ("gpt_neox", {}), ("qwen3", {}), ("qwen2_vl", None)]
+)
+def test_other_families_answer_the_same_after_growing(
+    learn: Any, tmp_path: Path, kind: str, changes: dict[str, Any] | None
+) -> None:
+    auto: Any = AutoModelForCausalLM
+    if changes is None:
+        base, auto = families.save(kind, tmp_path / kind), AutoModelForImageTextToText
+    else:
+        tiny.save_tokenizer(tmp_path / "words")
+        words = len(AutoTokenizer.from_pretrained(tmp_path / "words"))
+        config = AutoConfig.for_model(kind, **{**SMALL, **changes, "vocab_size": words})
+        base = tiny.save_model(tmp_path / kind, config)
+    run = tiny.train(learn(model_name_or_path=str(base), max_steps=2, lora_rank=4))
+    (before, after) = Loader("", False, DataOptions()).load(plan(base, [run.folder], "compare"))
+    ids = torch.tensor([[5, 9, 40, 7]])
+    plain = auto.from_pretrained(base)
+    torch.testing.assert_close(before.model(input_ids=ids).logits, plain(input_ids=ids).logits)
+    plain.resize_token_embeddings(reshaped(run.folder).rows, mean_resizing=False)
+    alone = PeftModel.from_pretrained(plain, run.folder)
+    torch.testing.assert_close(alone(input_ids=ids).logits, after.model(input_ids=ids).logits)

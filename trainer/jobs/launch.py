@@ -9,16 +9,20 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from trainer.device import visibility_variable
+from trainer.config import RunConfig
+from trainer.device import numbers, visibility_variable
 from trainer.errors import UserError
+from trainer.jobs.plan import VISIBLE, Plan, engine_of, first_device, make_plan
+from trainer.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from trainer.evaluate.judge import Judge
 
 LOOK_S = 0.1
+LOCAL_RANK = "LOCAL_RANK"
 # Importing them in two threads at once hands one thread a half-made transformers, whose modules load one another lazily.
 _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
@@ -59,7 +63,62 @@ def hide_devices() -> None:
     if "LOCAL_RANK" in os.environ:
         return
     variable = visibility_variable()
-    os.environ[variable] = os.environ.get(variable, "0").split(",")[0]
+    # All of them are remembered for runs in processes of their own.
+    os.environ.setdefault(VISIBLE, os.environ.get(variable, ",".join(numbers())))
+    os.environ[variable] = (os.environ[VISIBLE] or "0").split(",")[0]
+
+
+def plan(config: RunConfig, environment: Mapping[str, str] | None = None) -> Plan:
+    """How many processes train `config`, on which devices, by which engine; `environment` is this process's own.
+
+    Nothing is imported or started. Raises UserError for devices that are not there and for numbers that are none.
+    """
+    return make_plan(config, os.environ if environment is None else environment)
+
+
+def page_config(config: RunConfig) -> RunConfig:
+    """The config as a page means it: without a word on devices the first one trains, not all of them."""
+    return first_device(config, os.environ)
+
+
+def is_rank() -> bool:
+    """Whether torchrun, accelerate or another program has started this process as one of several."""
+    return LOCAL_RANK in os.environ and "RANK" in os.environ
+
+
+def rank_number() -> int:
+    """The number of this process among all; 0 for one that trains alone."""
+    return int(os.environ.get("RANK", "0")) if is_rank() else 0
+
+
+def rank_count() -> int:
+    """How many processes were started together with this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def environment_with(plan: Plan) -> dict[str, str]:
+    """The environment of the processes that `plan` starts."""
+    cores = max(1, (os.cpu_count() or 1) // plan.processes)
+    path = os.pathsep.join(each for each in (str(REPOSITORY), os.environ.get("PYTHONPATH", "")) if each)
+    return {"OMP_NUM_THREADS": str(cores), **os.environ, "PYTHONPATH": path, **plan.environment}
+
+
+def settle_rank(config: RunConfig) -> None:
+    """What the engine of `config` reads from the environment of a process that trains with others."""
+    engine = engine_of(config, rank_count())
+    if engine == "deepspeed":
+        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+        if not numbers():
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    if engine == "fsdp":
+        os.environ.update(ACCELERATE_USE_FSDP="true", FSDP_STATE_DICT_TYPE="FULL_STATE_DICT")
+
+
+def after_restart(config: RunConfig) -> RunConfig:
+    """The config of a process that torchrun has started again: it goes on where the run's last checkpoint lies."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return config
+    return config.with_values(resume_from_checkpoint="true", overwrite_output_dir=False)
 
 
 def variable(name: str) -> str | None:

@@ -11,10 +11,8 @@ import psutil
 
 from trainer.errors import UserError
 from trainer.events import FINAL, EventLog
+from trainer.jobs.guard import Starter
 from trainer.paths import RunFolder, write_atomic
-
-# The kernel counts a process's start in ticks since boot, and the boot time may be corrected by a second.
-SAME_START_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,7 @@ class Owner:
 
     def lives(self) -> bool:
         """Whether that very process still runs."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < SAME_START_S
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return Starter(self.pid, self.started).lives()
 
 
 def owner_file(folder: RunFolder) -> Path:

@@ -30,7 +30,7 @@ _MARKS = (
 )  # fmt: skip
 # What runs write into their folder.
 _OURS = (
-    *_MARKS, "config.yaml", "log.txt", "manifest.json", "owner.json", "stop", ".reserve", "*_results.json",
+    *_MARKS, "config.yaml", "log.txt", "manifest.json", "owner.json", "stop", ".reserve", ".ranks", "*_results.json",
     "training_*.png", "running_log.txt",
     "rows.jsonl", "side.jsonl", "report.json", "receipt.json", "files", "generated_predictions.jsonl", "llamaboard_config.yaml", "runs", "README.md", "adapter_*", "config.json",
     "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab.*",

@@ -6,7 +6,6 @@ import errno
 import gc
 import logging
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,11 @@ from trainer.errors import UserError, Values, problems_of
 from trainer.events import Event, EventLog, Failed, Finished, Note, Started, Stopped
 from trainer.jobs import launch
 from trainer.jobs.lines import line
+from trainer.jobs.log import log_file
+from trainer.jobs.processes import run_together
+from trainer.jobs.rank import train_as_rank
+from trainer.jobs.sharing import settle_engine
+from trainer.jobs.stages import stage_of
 from trainer.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -29,7 +33,6 @@ Run = Callable[[RunConfig, Emit, Stop], Finished | Stopped]
 Task = Callable[[Emit, Stop], Finished | Stopped]
 Ending = Finished | Stopped | Failed
 
-LOGGERS = ("trainer", "transformers", "trl", "peft", "accelerate", "datasets")
 # Room kept free for the last words of a run that fills the disk.
 RESERVE_BYTES = 64 * 1024
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -42,23 +45,30 @@ def run_stage(config: RunConfig, emit: Emit, stop: Stop, judge: Judge | None = N
 
     `judge` comes from the start of this process and stands in no file; a config may only wish that it is asked.
     """
+    if config.task == "train":
+        ending = _train(config, emit, stop)
+        if config.evaluate.do_predict and isinstance(ending, Finished):
+            return _evaluate(config, ending, emit, stop, judge)
+        return ending
     launch.warm_up(*((launch.EVALUATION,) if config.task == "eval" else ()))
     if config.task == "export":
         from trainer.export.run import run_export
 
         return run_export(config, emit, stop)
-    if config.task == "eval":
-        from trainer.evaluate.run import run_eval
+    from trainer.evaluate.run import run_eval
 
-        return run_eval(config, emit, stop, judge)
-    from trainer.train.sft import run_sft
+    return run_eval(config, emit, stop, judge)
 
-    # Both learn by the same loss; what a row is, and which of its tokens are trained, the rooms below know.
-    stages: dict[str, Run] = {"sft": run_sft, "pt": run_sft}
-    ending = stages[config.data.stage](config, emit, stop)
-    if config.evaluate.do_predict and isinstance(ending, Finished):
-        return _evaluate(config, ending, emit, stop, judge)
-    return ending
+
+def _train(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
+    """The training by itself: in this process, in others that it starts, or as one of those that somebody started."""
+    plan = launch.plan(config)
+    if launch.is_rank():
+        return train_as_rank(settle_engine(config, emit), emit, stop)
+    if plan.argv:
+        return run_together(plan, settle_engine(config, emit), emit, stop)
+    launch.warm_up()
+    return stage_of(config)(config, emit, stop)
 
 
 def _evaluate(
@@ -90,7 +100,7 @@ def work(task: Task, log: EventLog, stop: Stop) -> Ending:
         log.append(event)
         logger.info(line(event))
 
-    with _log_file(folder), _reserve(folder) as free_reserve:
+    with log_file(folder), _reserve(folder) as free_reserve:
         ending = _ending(task, emit, stop)
         _give_memory_back()
         free_reserve()
@@ -134,29 +144,6 @@ def _give_memory_back() -> None:
     memory = sys.modules.get("trainer.train.memory")
     if memory is not None:
         memory.give_back()
-
-
-@contextmanager
-def _log_file(folder: RunFolder) -> Iterator[None]:
-    """Adds to log.txt what the libraries say in this thread; other threads may train or chat at the same time."""
-    thread = threading.get_ident()
-    handler = logging.FileHandler(folder.log, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(lambda record: record.thread == thread)
-    # A full disk must not print a traceback per line to the terminal; the run itself reports it.
-    handler.handleError = lambda record: None  # type: ignore[method-assign]
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    own = logging.getLogger("trainer")
-    if own.level == logging.NOTSET:
-        own.setLevel(logging.INFO)
-    for each in loggers:
-        each.addHandler(handler)
-    try:
-        yield
-    finally:
-        for each in loggers:
-            each.removeHandler(handler)
-        handler.close()
 
 
 @contextmanager

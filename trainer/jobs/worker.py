@@ -11,6 +11,7 @@ from pathlib import Path
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import EventLog, Finished, Note, Stopped
+from trainer.jobs import launch
 from trainer.jobs.job import load_settings
 from trainer.jobs.owner import claim, release
 from trainer.jobs.place import ready
@@ -112,5 +113,5 @@ class Worker:
         return None
 
     def _train(self, folder: RunFolder, emit: Emit, stop: Stop) -> Finished | Stopped:
-        config = with_trust(load_settings(folder), self._trust)
+        config = launch.page_config(with_trust(load_settings(folder), self._trust))
         return self._run(ready(config, folder, self._root), emit, stop)

@@ -9,7 +9,8 @@ from typing import Any
 def numbers(parameter: Any) -> int:
     """The numbers of a weight as the model was made; bitsandbytes packs two of 4 bits into one byte."""
     shape = getattr(getattr(parameter, "quant_state", None), "shape", None)
-    return int(parameter.numel() if shape is None else math.prod(shape))
+    # DeepSpeed leaves a process only its part of a weight.
+    return int(getattr(parameter, "ds_numel", parameter.numel()) if shape is None else math.prod(shape))
 
 
 def parameters(model: Any) -> int:

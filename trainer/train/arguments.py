@@ -13,6 +13,7 @@ from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.load import Precision
+from trainer.train.engine import Engine
 from trainer.train.optimizer import check, check_name
 
 # Rows evaluated at once while training, where nobody said how many: transformers' own number.
@@ -40,9 +41,6 @@ REFUSED = {
     "enable_jit_checkpoint": "it takes over signals of the process",
     "push_to_hub": "nothing leaves this machine",
     "hub_token": "a secret does not belong in a file of settings",
-    "deepspeed": "this program does not do it yet",
-    "fsdp": "this program does not do it yet",
-    "fsdp_config": "this program does not do it yet",
     "parallelism_config": "this program does not do it yet",
     "quantization_config": "this program does not do it yet",
     "logging_nan_inf_filter": "a loss that is no number ends the run",
@@ -52,7 +50,9 @@ REFUSED = {
 }
 
 
-def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bool) -> SFTConfig:
+def make_arguments(
+    config: RunConfig, precision: Precision, *, checkpointing: bool, engine: Engine | None = None
+) -> SFTConfig:
     """The arguments of TRL's trainer. Raises UserError for values of `extra` that it refuses."""
     for name in config.extra:
         if name in REFUSED:
@@ -60,7 +60,11 @@ def make_arguments(config: RunConfig, precision: Precision, *, checkpointing: bo
         _require_kind(name, config.extra[name])
     check_name(config.train.optim)
     with accepted():
-        arguments = SFTConfig(**{**_explicit(config, precision, checkpointing), **_current(config.extra)})
+        given = {**_explicit(config, precision, checkpointing), **_current(config.extra)}
+        for name, value in (engine or Engine()).arguments(checkpointing).items():
+            both = isinstance(value, dict) and isinstance(given.get(name), dict)
+            given[name] = {**given[name], **value} if both else value
+        arguments = SFTConfig(**given)
     # Several GPUs in one process would mean DataParallel, which this trainer does not do: the first one is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     check(config, arguments)

@@ -16,6 +16,7 @@ from trainer.events import Evaluated, Event, Saved, Started, Step
 from trainer.train.checkpoints import Progress
 from trainer.train.loop import RowTrainer, StopTraining
 from trainer.train.memory import Meter
+from trainer.train.ranks import Ranks
 from trainer.train.records import TrainerLog
 
 Emit = Callable[[Event], None]
@@ -49,8 +50,15 @@ class Reporter(TrainerCallback):
     """Emits Started, Step, Evaluated and Saved, writes trainer_log.jsonl, and asks `stop` after each step."""
 
     def __init__(
-        self, emit: Emit, stop: Stop, log: TrainerLog, facts: dict[str, Any], resumed: Progress | None
+        self,
+        emit: Emit,
+        stop: Stop,
+        log: TrainerLog,
+        facts: dict[str, Any],
+        resumed: Progress | None,
+        ranks: Ranks | None = None,
     ) -> None:
+        self._ranks = ranks or Ranks()
         self._emit = emit
         self._stop = stop
         self._log = log
@@ -184,6 +192,6 @@ class Reporter(TrainerCallback):
                 lr=logs.get("learning_rate"),
                 grad_norm=None if grad_norm is None else float(grad_norm),
                 tokens_per_s=round(self._speed.per_second(), 1),
-                memory_mb=self._meter.peak_mb(),
+                memory_mb=self._ranks.most(self._meter.peak_mb()),
             )
         )

@@ -18,7 +18,14 @@ from trainer.paths import RunFolder, write_atomic
 
 STATE = "trainer_state.json"
 PROGRESS = "progress.json"
-PICKLED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+MAKERS = "processes.json"
+# torch.save writes a zip, whose table of contents comes last. Of each line one is there: several processes keep their
+# random numbers apart, FSDP calls its optimiser's file another name, DeepSpeed's lies in a folder of its own.
+PICKLED = (
+    ("optimizer.pt", "optimizer.bin", "global_step*/*optim_states.pt", "global_step*/*model_states.pt"),
+    ("scheduler.pt",),
+    ("rng_state.pth", "rng_state_*.pth"),
+)
 
 
 @dataclass
@@ -47,6 +54,45 @@ class Progress:
             return cls(last_logged=step)
 
 
+@dataclass(frozen=True)
+class Makers:
+    """The processes that wrote a checkpoint, and by which engine (`trainer.train.engine`)."""
+
+    engine: str = "one"
+    stage: int = 0
+    processes: int = 1
+
+    def write(self, folder: Path) -> None:
+        if self.engine != "one":
+            write_atomic(folder / MAKERS, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Makers:
+        """Those of a checkpoint; a single process writes nothing down."""
+        try:
+            return cls(**json.loads((folder / MAKERS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def why_not(self, others: Makers) -> str:
+        """Why these processes cannot go on from what `others` have written, or nothing."""
+        plain = ("one", "ddp")
+        if self.engine in plain and others.engine in plain:
+            return ""
+        if self.engine != others.engine:
+            return f"it was written with {others.engine}, and this run uses {self.engine}"
+        if self.engine == "deepspeed" and self.stage != others.stage:
+            return (
+                f"it was written by DeepSpeed at stage {others.stage}, and this run uses stage {self.stage}"
+            )
+        if self.engine == "deepspeed" and self.stage and self.processes != others.processes:
+            return (
+                f"DeepSpeed has split it up among {others.processes} processes, and does not split it up anew "
+                f"for {self.processes}"
+            )
+        return ""
+
+
 def part_folder(run: Path, step: int) -> Path:
     """Where a checkpoint is written before it gets its name, so that nobody sees half of it."""
     return run / f".checkpoint-{step}.part"
@@ -70,10 +116,10 @@ def defect(checkpoint: Path) -> str:
         step_of(checkpoint)
     except (OSError, ValueError, KeyError, TypeError):
         return f"{STATE} is missing or cut short"
-    for name in PICKLED:
-        # torch.save writes a zip, whose table of contents comes last.
-        if not zipfile.is_zipfile(checkpoint / name):
-            return f"{name} is missing or cut short"
+    for names in PICKLED:
+        files = [path for name in names for path in checkpoint.glob(name)]
+        if not files or not all(zipfile.is_zipfile(path) for path in files):
+            return f"{names[0]} is missing or cut short"
     weights = sorted(checkpoint.glob("*.safetensors"))
     if not weights:
         return "the weights are missing"
@@ -94,23 +140,30 @@ class Found:
     notes: tuple[Note, ...] = ()
 
 
-def find(run: Path, wanted: str) -> Found:
+def find(run: Path, wanted: str, makers: Makers | None = None) -> Found:
     """The checkpoint that `resume_from_checkpoint` means: a folder, or `true` for the newest whole one of the run.
 
-    Raises UserError for a folder that is not there or not whole, naming those that are.
+    `makers` are to go on from it. Raises UserError for a folder that is not there or not whole, naming those that are.
     """
     if wanted.strip().lower() in ("", "false", "none"):
         return Found(None)
     if wanted.strip().lower() != "true":
-        return Found(_named(run, wanted.strip()))
+        return Found(_taken_up(_named(run, wanted.strip()), makers))
     notes: list[Note] = []
     for path in reversed(RunFolder(run).checkpoints()):
         reason = defect(path)
         if not reason:
-            return Found(path, tuple(notes))
+            return Found(_taken_up(path, makers), tuple(notes))
         values: dict[str, str | int | float] = {"path": str(path), "reason": reason}
         notes.append(Note(code="checkpoint_passed_over", values=values, level="warning"))
     return Found(None, (*notes, Note(code="checkpoint_none_yet", values={"path": str(run)})))
+
+
+def _taken_up(checkpoint: Path, makers: Makers | None) -> Path:
+    """Raises UserError when these processes cannot go on from it."""
+    if reason := (makers or Makers()).why_not(Makers.read(checkpoint)):
+        raise _unfit(str(checkpoint), reason)
+    return checkpoint
 
 
 def _named(run: Path, wanted: str) -> Path:

@@ -50,6 +50,18 @@ def join(items: Sequence[Item]) -> Item:
     }
 
 
+def untrained(seen: Seen) -> Item:
+    """A row of which nothing is learned."""
+    return single(list(seen.ids), [IGNORED] * len(seen.ids), tuple(seen.media))
+
+
+def _showing(items: Sequence[Item], picture: Item | None) -> Sequence[Item]:
+    """The items, with `picture` behind them when they show none themselves."""
+    if picture is None or any(media for item in items for media in item["media"]):
+        return items
+    return [*items, picture]
+
+
 def _seen(item: Item) -> list[Seen]:
     """The rows of a place, apart."""
     ends = list(accumulate(item["seq_lengths"]))
@@ -74,18 +86,20 @@ class Flattened:
 
     `multiple` rounds the length up (1: not at all) with tokens that form a row of their own: under bf16 a CPU
     prepares its kernels anew for every length it has not seen. `flash` adds what flash-attention's kernels read,
-    `eyes` under `later` what a vision model takes.
+    `eyes` under `later` what a vision model takes. A batch without a picture gets the row `picture`, if there is one:
+    of several processes none may leave out the part that sees while others wait for it there.
     """
 
     pad_id: int
     multiple: int = 1
     flash: bool = False
     eyes: Eyes | None = None
+    picture: Item | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        whole = join(items)
-        tokens = len(whole["input_ids"])
-        spare = -tokens % self.multiple
+        tokens = sum(len(item["input_ids"]) for item in items)
+        whole = join(_showing(items, self.picture))
+        spare = -len(whole["input_ids"]) % self.multiple
         lengths = (*whole["seq_lengths"], *((spare,) if spare else ()))
         labels = torch.tensor([whole["labels"] + [IGNORED] * spare])
         batch = {
@@ -114,10 +128,12 @@ class Padded:
 
     pad_id: int
     eyes: Eyes | None = None
+    picture: Item | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
-        longest = max(len(item["input_ids"]) for item in items)
         tokens = sum(len(item["input_ids"]) for item in items)
+        items = _showing(items, self.picture)
+        longest = max(len(item["input_ids"]) for item in items)
 
         def rows(name: str, filler: int) -> torch.Tensor:
             return torch.tensor([item[name] + [filler] * (longest - len(item[name])) for item in items])  # type: ignore[literal-required]

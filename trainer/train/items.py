@@ -10,7 +10,10 @@ from torch.utils.data import Dataset
 from trainer.dataset.packing import fit, fit_in_order
 from trainer.dataset.render import Rendered
 from trainer.dataset.table import RowTable
-from trainer.train.collation import Item, join, single
+from trainer.train.collation import IGNORED, Item, join, single
+
+# A place without a row: several processes draw it when there are no more rows for all of them.
+EMPTY = -1
 
 
 class Items(Dataset[Item]):
@@ -24,6 +27,8 @@ class Items(Dataset[Item]):
         return len(self._rows) if self._places is None else len(self._places)
 
     def __getitem__(self, place: int) -> Item:
+        if place == EMPTY:
+            return single([0], [IGNORED])
         if self._places is None:
             return self._single(place)
         return join([self._single(row) for row in self._places[place]])

@@ -18,13 +18,15 @@ from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import Progress
 from trainer.train.collation import IGNORED, Collator, Flattened
+from trainer.train.engine import Engine
 from trainer.train.evaluation import Sums, metrics_of, results_of
 from trainer.train.experts import Kept, RouterLoss
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
 from trainer.train.optimizer import usable
-from trainer.train.saving import SavingTrainer
+from trainer.train.ranks import Ranks
+from trainer.train.together import TogetherTrainer
 
 # Logits of more numbers than this are not made at once on a GPU (512 MB in fp32): TRL's fused head goes in tiles.
 MOST_LOGITS = 2**27
@@ -35,7 +37,7 @@ class StopTraining(Exception):
     """Somebody stopped the run in the middle of an evaluation."""
 
 
-class RowTrainer(SavingTrainer):
+class RowTrainer(TogetherTrainer):
     """SFTTrainer whose loss is the plain mean over the trained tokens of an optimiser step.
 
     The model computes logits only where a token is trained; nothing else (entropy, accuracy) is measured on the way.
@@ -54,8 +56,11 @@ class RowTrainer(SavingTrainer):
         noise_alpha: float | None = None,
         router: RouterLoss | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
+        ranks: Ranks | None = None,
+        engine: Engine | None = None,
         **arguments: Any,
     ) -> None:
+        self.ranks, self.engine = ranks or Ranks(), engine or Engine()
         # TRL would warn of a forward pass that the loss below does not need.
         args = arguments["args"]
         smoothing, args.label_smoothing_factor = args.label_smoothing_factor, 0.0
@@ -117,12 +122,13 @@ class RowTrainer(SavingTrainer):
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor | None:
         if not batch_samples:
             return None
-        trained = sum(batch["trained"] for batch in batch_samples)
+        trained, tokens = (sum(batch[name] for batch in batch_samples) for name in ("trained", "tokens"))
+        if self.ranks.count > 1:
+            trained, tokens = map(int, self.ranks.sums(trained, tokens))
+            if self.args.include_num_input_tokens_seen != "no":
+                self.state.num_input_tokens_seen += tokens
         self.trained_tokens += trained
-        items = torch.tensor(trained, device=device)
-        if self.args.world_size > 1:
-            items = self.accelerator.gather(items).sum()
-        return items.clamp(min=1)
+        return torch.tensor(max(trained, 1), device=device)
 
     def compute_loss(
         self,
@@ -156,7 +162,9 @@ class RowTrainer(SavingTrainer):
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
         special = self.args.label_smoothing_factor or loss_type != "nll" or self._head_adapted or self._router
-        if labels.device.type != "cpu" and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
+        # The fused head reads its weights without asking the layer, which has to be asked where they are split up.
+        whole = labels.device.type != "cpu" and not self.engine.splits_weights
+        if whole and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()
         asking = self._router.asking if self._router else {}
@@ -197,17 +205,17 @@ class RowTrainer(SavingTrainer):
 
     def _evaluate_part(self, name: str) -> Sums:
         loader = self.get_eval_dataloader(name)
-        total, trained, rows = 0.0, 0, 0
+        total, trained, rows = 0.0, 0.0, len(self.eval_dataset[name])
         for batch in loader:
             inputs = self._prepare_inputs(batch)
             facts = {name: inputs.pop(name) for name in FACTS}
-            rows += len(inputs.get("row_lengths", inputs["input_ids"]))
             with torch.no_grad():
                 # How sure the model is of a token weighs in what it learns, not in how it is judged.
                 total += float(self.summed_loss(self.model, inputs, facts, loss_type="nll"))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-        return Sums(total, trained, rows, len(loader))
+        total, trained = self.ranks.sums(total, trained)
+        return Sums(total, int(trained), rows, len(loader))
 
     # Steps
 
@@ -221,25 +229,12 @@ class RowTrainer(SavingTrainer):
             optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         return optimizer
 
-    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float:
-        norm: torch.Tensor | float = self.accelerator.clip_grad_norm_(
-            self._trainable, self.args.max_grad_norm
-        )
-        return norm
-
-    def _get_grad_norm(
-        self, model: nn.Module, grad_norm: torch.Tensor | float | None = None
-    ) -> torch.Tensor | float:
-        if grad_norm is None:
-            grad_norm = self.accelerator.clip_grad_norm_(self._trainable, float("inf"))
-        return grad_norm
-
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return int(6 * inputs["input_ids"].numel() * self._size)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Counts the tokens of the rows: neither padding nor rounding."""
-        if self.args.include_num_input_tokens_seen == "no":
+        if self.args.include_num_input_tokens_seen == "no" or self.ranks.count > 1:
             return
         self.state.num_input_tokens_seen += inputs["tokens"]
 
@@ -260,25 +255,28 @@ class RowTrainer(SavingTrainer):
             self.control.should_training_stop = True
             return
         if isinstance(self.train_dataset, Flow):
-            self.train_dataset.passed = self._batches_done() * self.args.train_batch_size
+            self.train_dataset.passed = self._batches_done() * self._places_at_once()
         super()._run_epoch(*args, **kwargs)
 
     def mean_loss(self) -> float | None:
         """The mean training loss of all steps so far, those before a resume included."""
         steps = self.state.global_step
-        return (self._total_loss_scalar + float(self._tr_loss)) / steps if steps else None
+        return (self._total_loss_scalar + self.shared_loss()) / steps if steps else None
 
     def results(self, elapsed_s: float) -> dict[str, float]:
         """The numbers of the whole run under transformers' names; `elapsed_s` in seconds."""
         if isinstance(self.train_dataset, Items):
             samples = (self.state.epoch or 0.0) * len(self.train_dataset)
         else:
-            samples = self._batches_done() * self.args.train_batch_size
+            samples = self._batches_done() * self._places_at_once()
         progress, mean_loss = self.current_progress(), self.mean_loss() or 0.0
         return results_of(self.state, progress, samples, mean_loss, elapsed_s)
 
     def _batches_done(self) -> int:
         return int(self.state.global_step * self.args.gradient_accumulation_steps)
+
+    def _places_at_once(self) -> int:
+        return int(self.args.train_batch_size * self.ranks.count)
 
 
 def _trainable(model: nn.Module) -> list[tuple[nn.Parameter, torch.Tensor]]:

@@ -31,10 +31,12 @@ from trainer.model.vocabulary import Words
 from trainer.options import WHOLE_METHODS
 from trainer.train.attention import Rows, why_not_by_row
 from trainer.train.casting import upcast_logits, upcast_norms
-from trainer.train.collation import Collator, Flattened, Padded
+from trainer.train.collation import Collator, Flattened, Padded, untrained
+from trainer.train.engine import Engine, keep_used_names, place
 from trainer.train.frozen import train_some
 from trainer.train.kernels import attention_note, choose_attention
 from trainer.train.seeing import Eyes
+from trainer.train.shallow import shallow
 from trainer.train.shaping import Shaping, train_words
 from trainer.train.squeezed import chosen_quantization, require_no_merge, size_note
 
@@ -55,6 +57,7 @@ def prepare_model(
     precision: Precision,
     checkpoint: Path | None = None,
     words: Words | None = None,
+    engine: Engine | None = None,
 ) -> Prepared:
     """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from.
 
@@ -73,8 +76,9 @@ def prepare_model(
     )  # fmt: skip
     whole = shaping.vocabulary(model)
     notes += shaping.notes
-    if device.is_accelerated() and not is_quantized(model):
-        model.to(device.current())  # type: ignore[arg-type]
+    keep_used_names(model)
+    if not is_quantized(model):
+        place(model, engine or Engine())
     notes += [attention_note(model), *told, *size_note(model)]
     if method in WHOLE_METHODS:
         prepared = _whole(config, model, precision, whole)
@@ -191,7 +195,12 @@ class Batches(NamedTuple):
 
 
 def choose_batches(
-    model: Any, pad_id: int, precision: Precision, eyes: Eyes | None = None, rows: Rows = ()
+    model: Any,
+    pad_id: int,
+    precision: Precision,
+    eyes: Eyes | None = None,
+    rows: Rows = (),
+    engine: Engine | None = None,
 ) -> Batches:
     """Flattened batches where the model keeps the rows apart, else padded ones.
 
@@ -207,10 +216,14 @@ def choose_batches(
     if implementation == "eager" and getattr(base, "_supports_sdpa", True):
         reason = "its attention is computed in full (eager)."
     else:
+        if engine is not None and engine.loads_split:
+            base = shallow(base)
         reason = why_not_by_row(base, precision.autocast, eyes, rows)
         if reason and eyes:
             eyes.blocks = True
             reason = why_not_by_row(base, precision.autocast, eyes, rows) and reason
+    together = engine is not None and engine.name != "one" and rows
+    picture = untrained(next(row for row in rows if row.media)) if together else None
     if reason:
-        return Batches(Padded(pad_id, eyes), reason)
-    return Batches(Flattened(pad_id, multiple, eyes=eyes), "")
+        return Batches(Padded(pad_id, eyes, picture), reason)
+    return Batches(Flattened(pad_id, multiple, eyes=eyes, picture=picture), "")

@@ -29,8 +29,9 @@ def clock(seconds: float) -> str:
 class TrainerLog:
     """trainer_log.jsonl: one JSON object a line, with LLaMA-Factory's fields."""
 
-    def __init__(self, path: Path, count_tokens: bool = False) -> None:
+    def __init__(self, path: Path, count_tokens: bool = False, writes: bool = True) -> None:
         self._path = path
+        self._writes = writes
         self._count_tokens = count_tokens
 
     def cut_back(self, step: int) -> None:
@@ -49,7 +50,9 @@ class TrainerLog:
     def append(
         self, state: TrainerState, logs: dict[str, float], elapsed_s: float, eta_s: float, tokens: int
     ) -> None:
-        """`elapsed_s` and `eta_s` in seconds; `tokens` are those seen so far."""
+        """`elapsed_s` and `eta_s` in seconds; `tokens` are those seen so far. Of several processes one writes."""
+        if not self._writes:
+            return
         line: dict[str, Any] = {
             "current_steps": state.global_step,
             "total_steps": state.max_steps,

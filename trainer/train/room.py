@@ -11,10 +11,10 @@ from trainer.model.fit.activations import Batch
 from trainer.model.fit.choice import formats_of
 from trainer.model.fit.engine import engine_of
 from trainer.model.fit.estimate import need
-from trainer.model.fit.fit import SPARE, Fit, batch_of, fit, this_machine
 from trainer.model.fit.loaded import chosen_in, shape_of
 from trainer.model.fit.said import gigabytes, warning
 from trainer.model.fit.shape import Shape
+from trainer.model.fit.weighing import SPARE, Fit, batch_of, fit, this_machine
 from trainer.model.load import Precision
 from trainer.train.flow import Flow
 from trainer.train.items import Items

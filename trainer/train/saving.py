@@ -16,7 +16,9 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trainer.errors import UserError
 from trainer.train.adapters import put_back, save_adapter
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
+from trainer.train.engine import Engine, without_tied
 from trainer.train.flow import Flow
+from trainer.train.ranks import Ranks
 from trainer.train.shaping import save_record
 
 
@@ -31,6 +33,12 @@ class SavingTrainer(SFTTrainer):
     trained_tokens: int
     begun: float
     progress: Progress
+    ranks: Ranks
+    engine: Engine
+
+    def shared_loss(self) -> float:
+        """The loss summed since the last one that was logged."""
+        return float(self._tr_loss)
 
     def require_finite(self, loss: torch.Tensor | float) -> None:
         """Raises UserError when the loss is not a number any more."""
@@ -64,14 +72,19 @@ class SavingTrainer(SFTTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights, config and tokenizer; not the pickled arguments that transformers adds, which nobody may load."""
+        if not self.args.should_save:
+            return
         folder = output_dir or self.args.output_dir
         if is_peft_model(self.model):
             save_adapter(
-                self.model, Path(folder), state_dict, last=output_dir in (None, self.args.output_dir)
+                self.model,
+                Path(folder),
+                without_tied(self.model, state_dict),
+                last=output_dir in (None, self.args.output_dir),
             )
             save_record(self.model, Path(folder))
         else:
-            self.model.save_pretrained(folder, state_dict=state_dict)
+            self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
         self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -80,7 +93,9 @@ class SavingTrainer(SFTTrainer):
         run = Path(self.args.output_dir)
         step = self.state.global_step
         part, whole = part_folder(run, step), run / f"checkpoint-{step}"
-        shutil.rmtree(part, ignore_errors=True)
+        if self.ranks.first:
+            shutil.rmtree(part, ignore_errors=True)
+        self.ranks.wait()
         self.store_flos()
         try:
             self._write_checkpoint(part, run)
@@ -88,11 +103,14 @@ class SavingTrainer(SFTTrainer):
             # On a full disk half a checkpoint would take the room that is left.
             shutil.rmtree(part, ignore_errors=True)
             raise
-        shutil.rmtree(whole, ignore_errors=True)
-        part.rename(whole)
-        rotate_checkpoints(
-            str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
-        )
+        self.ranks.wait()
+        if self.ranks.first:
+            shutil.rmtree(whole, ignore_errors=True)
+            part.rename(whole)
+            rotate_checkpoints(
+                str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True
+            )
+        self.ranks.wait()
 
     def _write_checkpoint(self, part: Path, run: Path) -> None:
         self.save_model(str(part), _internal_call=True)
@@ -100,19 +118,24 @@ class SavingTrainer(SFTTrainer):
         now = self.state.best_global_step == self.state.global_step
         if self.state.best_global_step and (now or best.is_dir()):
             self.state.best_model_checkpoint = str(best)
+        self.ranks.wait()
         if not self.args.save_only_model:
             self._save_optimizer_and_scheduler(str(part))
             self._save_scaler(str(part))
             self._save_rng_state(str(part))
+        progress = self.current_progress()
+        if not self.ranks.first:
+            return
         if isinstance(self.train_dataset, Flow):
             self.train_dataset.stream.save(part)
-        self.current_progress().write(part)
+        self.ranks.makers(self.engine).write(part)
+        progress.write(part)
         self.state.save_to_json(str(part / STATE))
 
     def current_progress(self) -> Progress:
         """The sums of the run as they are now."""
         return Progress(
-            window_loss=float(self._tr_loss),
+            window_loss=self.shared_loss(),
             last_logged=self._globalstep_last_logged,
             total_loss=self._total_loss_scalar,
             trained_tokens=self.progress.trained_tokens + self.trained_tokens,
@@ -121,9 +144,7 @@ class SavingTrainer(SFTTrainer):
 
     def save_now(self) -> None:
         """A checkpoint of the last whole step, unless there is one already."""
-        if (
-            self.state.global_step
-            and not Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").is_dir()
-        ):
+        there = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        if self.state.global_step and self.ranks.agreed(lambda: not there.is_dir()):
             self._save_checkpoint(self.model, None)
             self.control = self.callback_handler.on_save(self.args, self.state, self.control)

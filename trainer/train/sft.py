@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
-from accelerate.state import AcceleratorState, GradientState
 from transformers import PrinterCallback, set_seed
 
-from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
 from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
-from trainer.events import Finished, Note, Stopped
+from trainer.events import Event, Finished, Note, Stopped
 from trainer.model.catalog import resolve
-from trainer.model.counting import parameters
 from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
@@ -35,6 +27,7 @@ from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
 from trainer.train.curves import Curves, curves, programs
+from trainer.train.engine import spare_deepspeed
 from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
@@ -45,6 +38,8 @@ from trainer.train.memory import frozen_garbage, give_back
 from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
+from trainer.train.process import facts, untouched
+from trainer.train.ranks import Ranks, StoppedElsewhere
 from trainer.train.records import (
     TrainerLog,
     remove_earlier_run,
@@ -80,7 +75,7 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
 
 def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     try:
-        with _untouched_process():
+        with untouched():
             return _Run(config, emit, stop).run()
     except UserError:
         raise
@@ -93,36 +88,12 @@ def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     raise sentence
 
 
-@contextmanager
-def _untouched_process() -> Iterator[None]:
-    """Leaves random generators and shared states as they were: a run lives in a thread of a server."""
-    python, arrays, tensors = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(arrays)
-        torch.set_rng_state(tensors)
-        torch.use_deterministic_algorithms(deterministic)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-
-
-def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
-    """What Started says of a run."""
-    return {
-        "rows": data.count,
-        "trained_tokens": data.trained_tokens,
-        "parameters": parameters(model),
-        "trainable": sum(each.numel() for each in model.parameters() if each.requires_grad),
-        "device": accelerator.name(),
-        "precision": precision.name,
-    }
-
-
-class _Stopped(Exception):
+class _Stopped(StoppedElsewhere):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
+
+
+def _hear_nothing(_: Event) -> None:
+    """Of several processes the first one tells what happens."""
 
 
 class _Run:
@@ -130,8 +101,13 @@ class _Run:
 
     def __init__(self, config: RunConfig, emit: Emit, stop: Stop) -> None:
         self.config = config
-        self.emit = emit
-        self.stop = stop
+        self.ranks = Ranks.here()
+        self.engine = self.ranks.engine(config)
+        spare_deepspeed(self.engine)
+        self.emit = emit if self.ranks.first else _hear_nothing
+        self.stop = lambda: self.ranks.agreed(stop)
+        # While rows are rendered each process is at another one: the first alone is asked.
+        self.asked = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
         self.curves: Curves
@@ -140,23 +116,26 @@ class _Run:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
-        require_writable(self.folder.path)
         programs(config.train.report_to)
+        if self.ranks.first:
+            require_writable(self.folder.path)
         for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
             precision = choose_precision(config.method.compute_type)
-            found = self._prepare_folder()
-            path = resolve(config.model.model_name_or_path, config.model.hub)
+            found = self.ranks.from_first(self._prepare_folder)
+            path = self.ranks.in_turn(lambda: resolve(config.model.model_name_or_path, config.model.hub))
             self._phase("phase_rows")
             voice = open_voice(config, path)
-            data = rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
+            data = self.ranks.in_turn(
+                lambda: rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
+            )
             if short := short_of(config, data.train):
                 self.emit(short)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            with curves(config, self.emit) as self.curves:
+            with curves(config, self.emit, self.ranks.first) as self.curves:
                 return self._train(path, voice, data, precision, found)
-        except _Stopped:
+        except StoppedElsewhere:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
     def _seconds(self) -> float:
@@ -169,17 +148,18 @@ class _Run:
         self.emit(Note(code=code, values=values, level="warning"))
 
     def _breathe(self) -> None:
-        if self.stop():
+        if self.ranks.first and self.asked():
             raise _Stopped
 
     def _phase(self, code: str, **values: str | int | float) -> None:
-        self._breathe()
+        if self.stop():
+            raise _Stopped
         self._tell(code, **values)
 
     def _prepare_folder(self) -> Found:
         """Clears what lies in the run's folder or refuses it, and finds the checkpoint to go on from."""
         train, folder = self.config.train, self.folder
-        found = find(folder.path, train.resume_from_checkpoint)
+        found = find(folder.path, train.resume_from_checkpoint, self.ranks.makers(self.engine))
         for note in found.notes:
             self.emit(note)
         if train.resume_from_checkpoint.strip().lower() in NO_RESUME:
@@ -200,14 +180,20 @@ class _Run:
         found: Found,
     ) -> Finished | Stopped:
         set_seed(self.config.train.seed)
-        model, notes = prepare_model(self.config, path, precision, found.path, voice.words)
+        # DeepSpeed's settings are read while the weights are: they live as long as these arguments.
+        settings = self.engine.loads_split and make_arguments(
+            self.config, precision, checkpointing=False, engine=self.engine
+        )
+        model, notes = prepare_model(self.config, path, precision, found.path, voice.words, self.engine)
         for note in notes:
             self.emit(note)
         liger = fused(model, self.config.model.enable_liger_kernel, self.emit)
         with liger, seeing(model, voice.processor, voice.renderer.expander) as eyes:
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
+            del settings
             template = voice.renderer.chat_template
-            write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
+            if self.ranks.first:
+                write_manifest(self.folder, self.config, path, data.fingerprint(), template, found.path)
             self._phase("phase_training")
             with frozen_garbage():
                 try:
@@ -235,7 +221,7 @@ class _Run:
             each for each in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if each is not None
         )
         tried = trial_rows(voice.renderer.expander, tokenizer) if voice.renderer.expander else ()
-        batches = choose_batches(model, pad_id, precision, eyes, tried)
+        batches = choose_batches(model, pad_id, precision, eyes, tried, self.engine)
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
@@ -248,10 +234,12 @@ class _Run:
         twice, note = checkpointing(config, model, items, precision)
         if note:
             self.emit(note)
-        arguments = make_arguments(config, precision, checkpointing=twice)
+        arguments = make_arguments(config, precision, checkpointing=twice, engine=self.engine)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
-        log = TrainerLog(self.folder.trainer_log, config.train.include_num_input_tokens_seen)
-        reporter = Reporter(self.emit, self.stop, log, _facts(data, model, precision), resumed)
+        log = TrainerLog(
+            self.folder.trainer_log, config.train.include_num_input_tokens_seen, self.ranks.first
+        )
+        reporter = Reporter(self.emit, self.stop, log, facts(data, model, precision), resumed, self.ranks)
         trial = trials(config, self.emit)
         mine = [*trial, reporter, self.curves]
         callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
@@ -269,9 +257,12 @@ class _Run:
             noise_alpha=config.train.neftune_noise_alpha,
             router=router_loss(model, config.model.moe_aux_loss_coef, self.emit),
             make_optimizer=chosen(config),
+            ranks=self.ranks,
+            engine=self.engine,
         )
         trainer.remove_callback(PrinterCallback)
-        for each in (reporter, *trial):
+        reporter.trainer = trainer
+        for each in trial:
             each.trainer = trainer
         return trainer, reporter
 
@@ -305,16 +296,19 @@ class _Run:
         trainer.save_model()
         if note := result_note(trainer.model):
             self.emit(note)
-        trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
         step, loss = trainer.state.global_step, trainer.mean_loss()
         best = trainer.state.best_model_checkpoint
         if self.config.train.load_best_model_at_end and best:
             self._tell("best_loaded", path=best)
-        if self.config.evaluate.do_eval:
-            write_evaluation(self.folder.path, trainer.evaluate())
-        write_results(self.folder.path, trainer.results(reporter.elapsed_s()))
-        if self.config.train.plot_loss:
-            plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
+        evaluated = trainer.evaluate() if self.config.evaluate.do_eval else None
+        results = trainer.results(reporter.elapsed_s())
+        if self.ranks.first:
+            trainer.state.save_to_json(str(self.folder.path / "trainer_state.json"))
+            if evaluated is not None:
+                write_evaluation(self.folder.path, evaluated)
+            write_results(self.folder.path, results)
+            if self.config.train.plot_loss:
+                plot_loss(trainer.state.log_history, self.folder.path / "training_loss.png")
         return Finished(
             step=step, seconds=round(reporter.elapsed_s(), 3), path=str(self.folder.path), loss=loss,
             eval_loss=self._eval_loss(trainer, reporter),

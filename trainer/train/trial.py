@@ -100,7 +100,8 @@ def _fits(trainer: RowTrainer, config: RunConfig) -> bool:
 
 
 def _step(trainer: RowTrainer, items: list[Item], config: RunConfig) -> None:
-    batch = trainer.data_collator(items)
+    collate: Any = trainer.data_collator
+    batch = collate(items)
     remembered = _optimizer_room(trainer, config)
     trainer.training_step(trainer.model_wrapped, batch, torch.tensor(max(1, batch["trained"])))
     del remembered

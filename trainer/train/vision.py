@@ -31,14 +31,14 @@ class VisionTrainer(RowTrainer):
         return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if is_peft_model(self.model):
+        if is_peft_model(self.model) or self.engine.splits_weights:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
         with fitting(resume_from_checkpoint, adapter=False):
             self._load_renamed(resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
-        if is_peft_model(self.model):
+        if is_peft_model(self.model) or self.engine.name in ("deepspeed", "fsdp"):
             super()._load_best_model()
         else:
             self._load_renamed(self.state.best_model_checkpoint or "")
@@ -55,4 +55,5 @@ class VisionTrainer(RowTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
-        self._processor.save_pretrained(output_dir or self.args.output_dir)
+        if self.args.should_save:
+            self._processor.save_pretrained(output_dir or self.args.output_dir)

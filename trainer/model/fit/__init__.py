@@ -4,7 +4,7 @@
 trained (choice) -> what is computed (activations, seeing), remembered (optimizer), shared (engine) -> need (estimate).
 """
 
-from trainer.model.fit.fit import Fit, fit, this_machine
 from trainer.model.fit.said import facts, gigabytes, lines, warning
+from trainer.model.fit.weighing import Fit, fit, this_machine
 
 __all__ = ["Fit", "facts", "fit", "gigabytes", "lines", "this_machine", "warning"]

@@ -97,7 +97,7 @@ class Activations:
 
 
 def activations_of(
-    chosen: Chosen, batch: Batch, kernels: Kernels, *, checkpointing: bool, adapting: Adapting = Adapting()
+    chosen: Chosen, batch: Batch, kernels: Kernels, *, checkpointing: bool, adapting: Adapting
 ) -> Activations:
     """Of one micro-batch on one device."""
     layers = _layers(chosen, adapting)

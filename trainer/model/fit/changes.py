@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.config import RunConfig
 from trainer.errors import UserError
-from trainer.model.fit.fit import Change, Fit, Machine
+from trainer.model.fit.weighing import Change, Fit, Machine
 
 Values = dict[str, Any]
 Step = Callable[[RunConfig, Machine], Values]

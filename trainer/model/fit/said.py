@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.errors import Values, tell
 from trainer.events import Note
-from trainer.model.fit.fit import Change, Fit
+from trainer.model.fit.weighing import Change, Fit
 
 _GB = 1 << 30
 

@@ -26,7 +26,8 @@ def seeing_bytes(chosen: Chosen, batch: Batch) -> int:
     merged = batch.patches * eyes.width * (4 + 3 * size)
     if not tower:
         return merged
-    # Two norms' inputs in 32 bits, the inputs of both attention layers, queries, keys, values and their sum, the MLP.
-    inner = (4 if eyes.gated else 2) * eyes.inner
-    each = 2 * eyes.width * 4 + (2 + 1 + 5) * eyes.width * size + inner * size
+    # Two norms' inputs in 32 bits, the inputs of both attention layers, queries, keys and values before and after they
+    # are turned, their sum twice, and the MLP, whose quick GELU keeps one more.
+    inner = (4 if eyes.gated else 3 if eyes.quick else 2) * eyes.inner
+    each = 2 * eyes.width * 4 + (2 + 5 + 2) * eyes.width * size + inner * size
     return batch.patches * eyes.depth * each + merged

@@ -43,6 +43,7 @@ class Eyes:
     out: int
     positions: int = 0
     taps: int = 0
+    quick: bool = False
 
     @property
     def cells(self) -> int:
@@ -208,18 +209,21 @@ def _eyes(config: Mapping[str, Any], hidden: int) -> Eyes | None:
         out=int(_first(seen, "out_hidden_size", default=hidden)) if not siglip else hidden,
         positions=positions,
         taps=len(seen.get("deepstack_visual_indexes") or ()),
+        quick=str(seen.get("hidden_act") or ("quick_gelu" if early else "")) == "quick_gelu",
     )
 
 
 def _side(value: Any) -> int:
     """Some configs name both sides of a square."""
-    return int(value[0] if isinstance(value, (list, tuple)) else value or 0)
+    first: Any = value[0] if isinstance(value, (list, tuple)) else value
+    return int(first or 0)
 
 
 def _merge(config: Mapping[str, Any], seen: Mapping[str, Any], positions: int) -> int:
     """Patches on each side that become one token, for towers in the way of CLIP and SigLIP."""
     if config.get("mm_tokens_per_image") and positions:
-        return max(1, round((positions / int(config["mm_tokens_per_image"])) ** 0.5))
+        side: float = (positions / int(config["mm_tokens_per_image"])) ** 0.5
+        return max(1, round(side))
     if config.get("scale_factor"):
         return int(config["scale_factor"])
     if config.get("downsample_ratio"):
