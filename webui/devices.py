@@ -44,12 +44,19 @@ def plan_of(values: Mapping[str, Any], lang: str) -> str:
         plan = launch.plan(launch.page_config(config))
     except UserError as error:
         return " ".join(say_error(error, lang))
-    offload = chosen.ds_offload if plan.engine == "deepspeed" else chosen.fsdp_offload and plan.engine == "fsdp"
+    offload = (
+        chosen.ds_offload if plan.engine == "deepspeed" else chosen.fsdp_offload and plan.engine == "fsdp"
+    )
     return planned(plan, chosen.ds_stage, offload, lang)
 
 
 def said(
-    found: Sequence[Accelerator] | None, looking: bool, chosen: Sequence[str], cores: int, plan: str, lang: str
+    found: Sequence[Accelerator] | None,
+    looking: bool,
+    chosen: Sequence[str],
+    cores: int,
+    plan: str,
+    lang: str,
 ) -> str:
     """What is there (None: not known yet), and what will happen with it.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from trainer.device import Facts
-from trainer.jobs import launch, survey as looking
+from trainer.jobs import launch
+from trainer.jobs import survey as looking
 from trainer.jobs.plan import Plan
 from trainer.jobs.survey import Accelerator, Survey
 from webui import devices, form, i18n
@@ -87,7 +88,11 @@ def test_accelerators_that_are_hidden_from_the_server_are_seen(monkeypatch: pyte
 def test_what_will_happen_is_said(lang: str) -> None:
     assert "1" in devices.planned(Plan(), "none", False, lang)
     zero = devices.planned(Plan(2, 1, "deepspeed"), "3", True, lang)
-    assert "2" in zero and "ZeRO-3" in zero and zero != devices.planned(Plan(2, 1, "deepspeed"), "3", False, lang)
+    assert (
+        "2" in zero
+        and "ZeRO-3" in zero
+        and zero != devices.planned(Plan(2, 1, "deepspeed"), "3", False, lang)
+    )
     assert "DDP" in devices.planned(Plan(4, 1, "ddp"), "none", False, lang)
     far = devices.planned(Plan(4, 2, "fsdp"), "none", False, lang)
     assert "8" in far and "2" in far and "FSDP2" in far
