@@ -91,6 +91,10 @@ def spare_deepspeed(engine: Engine) -> None:
     accelerate.utils.other.is_deepspeed_available = is_deepspeed_available if used else lambda: False  # type: ignore[assignment]
 
 
+# From the beginning: transformers asks when it saves a model, too.
+spare_deepspeed(Engine())
+
+
 def size_of(parameter: nn.Parameter) -> int:
     """The numbers of a weight, whoever holds them."""
     return int(getattr(parameter, "ds_numel", parameter.numel()))
