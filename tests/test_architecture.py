@@ -14,7 +14,20 @@ from trainer.paths import REPOSITORY
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
 FLOOR = {
     f"trainer.{name}"
-    for name in ("options", "values", "config", "contradictions", "compat", "errors", "events", "paths")
+    for name in (
+        "options",
+        "values",
+        "config",
+        "contradictions",
+        "contradictions_of_methods",
+        "compat",
+        "compat_words",
+        "settings_file",
+        "interpolation",
+        "errors",
+        "events",
+        "paths",
+    )
 }
 # The floor's modules that are folders of tables.
 FLOOR |= {f"trainer.options.{path.stem}" for path in (REPOSITORY / "trainer" / "options").glob("[a-z]*.py")}
@@ -44,6 +57,7 @@ FACE = (
     "dataset",
     "chat",
     "model.catalog",
+    "model.fit",
     "device",
 )
 

@@ -40,7 +40,7 @@ WORDS = st.text(
 
 def names() -> st.SearchStrategy[tuple[str, ...]]:
     name = WORDS.map(lambda text: text.replace(",", "").strip()).filter(bool)
-    return st.lists(name, min_size=1, max_size=3).map(tuple)
+    return st.lists(name, min_size=1, max_size=3, unique=True).map(tuple)
 
 
 def values_of(info: OptionInfo) -> st.SearchStrategy[Any]:
@@ -115,12 +115,12 @@ def test_all_problems_are_told_at_once_with_the_nearest_name() -> None:
     with pytest.raises(UserErrors) as caught:
         RunConfig.from_flat(
             {"learning_rat": 1, "lora_rank": "four", "cutoff_len": -1, "packing": "maybe", "finetuning_type": "lor",
-             "deepspeed": "ds.json", "max_length": 3, "xyzzy": 1}
+             "deepspeed": ["ds.json"], "stage": "dpo", "max_length": 3, "xyzzy": 1}
         )  # fmt: skip
     found = {problem.field: problem for problem in caught.value.problems}
     assert {name: problem.code for name, problem in found.items()} == {
         "learning_rat": "option_unknown", "lora_rank": "option_not_int", "cutoff_len": "option_below",
-        "packing": "option_not_bool", "finetuning_type": "option_not_choice", "deepspeed": "option_refused",
+        "packing": "option_not_bool", "finetuning_type": "option_not_choice", "deepspeed": "option_not_text", "stage": "option_refused",
         "max_length": "option_extra_own", "xyzzy": "option_unknown_far",
     }  # fmt: skip
     assert "'learning_rate'" in found["learning_rat"].hint and "'lora'" in found["finetuning_type"].hint

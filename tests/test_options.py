@@ -31,7 +31,9 @@ INFOS = list(options().values())
 @cache
 def names_read() -> frozenset[str]:
     """Attributes read anywhere in trainer/ but where options are declared and translated."""
-    floor = {REPOSITORY / "trainer" / name for name in ("compat.py", "manual.py")}
+    floor = {
+        REPOSITORY / "trainer" / name for name in ("compat.py", "manual.py", "contradictions_of_methods.py")
+    }
     floor |= set((REPOSITORY / "trainer" / "options").glob("*.py"))
     found: set[str] = set()
     for path in (REPOSITORY / "trainer").rglob("*.py"):
@@ -59,7 +61,7 @@ def test_an_option_is_declared_whole(info: OptionInfo) -> None:
         assert checked(info, list(value) if isinstance(value, tuple) else value) == value
     for name, values in info.when.items():
         kind = plain_kind(options()[name].kind)
-        allowed = ("true", "false") if kind is bool else get_args(kind)
+        allowed = ("true", "false") if kind is bool else options()[name].choices or get_args(kind)
         assert set(values) <= set(allowed)
     if info.min is not None or info.max is not None:
         assert plain_kind(info.kind) in (int, float)

@@ -1,4 +1,4 @@
-"""The command line: train, eval, export, chat, data, options, env, version."""
+"""The command line: train, check, eval, export, chat, data, options, env, version."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ USAGE = """TuneBoard: fine-tune language models.
 
 python -m trainer train FILE.yaml [name=value ...]     train; values go before those of the file
 python -m trainer train --name value ...               the same without a file
+python -m trainer fit FILE.yaml [name=value ...] [--json]    the memory that this training would need, and what is free
+python -m trainer check FILE.yaml [name=value ...] [--json]   what a file comes to, what is renamed, harmless or refused; trains nothing
 python -m trainer eval FILE.yaml [name=value ...] [--json]   answers the rows of eval_dataset, base beside tuned, and scores them
                        [--judge-url URL --judge-model M]   another model says, too, which answer is better (key: TUNEBOARD_JUDGE_KEY)
 python -m trainer export FILE.yaml|--model_name_or_path M --adapter_name_or_path A [name=value ...] [--json]
@@ -37,7 +39,7 @@ python -m trainer env                                  versions, device, memory
 python -m trainer version
 python app.py                                          the page, at http://127.0.0.1:7860
 
-Exit status: 0 done, 1 the run failed or a row is defective, 2 wrong arguments, 130 stopped.
+Exit status: 0 done, 1 the run failed, or a row or a setting is defective, 2 wrong arguments, 130 stopped.
 """
 
 
@@ -47,6 +49,8 @@ def main(words: Sequence[str], run: Run = run_stage) -> int:
     command, rest = (words[0], list(words[1:])) if words else ("", [])
     commands: dict[str, Callable[[], int]] = {
         "train": lambda: train(rest, run),
+        "fit": lambda: fit(rest),
+        "check": lambda: check(rest),
         "eval": lambda: evaluate(rest, run),
         "export": lambda: export(rest, run),
         "chat": lambda: chat(rest),
@@ -90,6 +94,20 @@ def train(words: Sequence[str], run: Run = run_stage) -> int:
     if config.task == "export":
         raise UserError("train_is_export", words=shlex.join(words))
     return perform(config, run)
+
+
+def fit(words: Sequence[str]) -> int:
+    """Whether a training fits into this machine's memory. Raises UserError for settings that cannot be used."""
+    from trainer.fit_command import run_fit
+
+    return run_fit(words)
+
+
+def check(words: Sequence[str]) -> int:
+    """What a file of settings comes to. Raises UserError for wrong arguments."""
+    from trainer.check_command import run_check
+
+    return run_check(words)
 
 
 def evaluate(words: Sequence[str], run: Run = run_stage) -> int:

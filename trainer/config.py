@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -32,6 +32,7 @@ from trainer.options import (
     TrainOptions,
     options,
 )
+from trainer.settings_file import read_file as read_file
 from trainer.values import checked, plain, short
 
 Task = Literal["train", "eval", "export"]
@@ -68,18 +69,10 @@ class RunConfig:
         Raises UserErrors with every problem at once: unknown names (with the nearest one), wrong types, values out of
         range, options that contradict each other, and options of other programs that cannot be used here.
         """
-        reader = _Reader()
-        for name, value in compat.settle(mapping).items():
-            reader.take(str(name), value)
-        config = cls(
-            **{section: kind(**reader.sections[section]) for section, kind in SECTIONS.items()},
-            extra=reader.extra,
-            notes=tuple(reader.notes()),
-        )
-        problems = [*reader.problems, *contradictions(config, reader.wrong)]
-        if problems:
-            raise UserErrors(problems)
-        return config
+        found = read_settings(mapping)
+        if found.problems:
+            raise UserErrors(list(found.problems))
+        return found.config
 
     def to_flat(self) -> dict[str, Any]:
         """Only what differs from the defaults, in the order of the options; plain values that YAML can hold."""
@@ -91,6 +84,10 @@ class RunConfig:
             says = name == "do_train" and (self.evaluate.do_predict or self.evaluate.do_eval)
             # So does one that says where to export.
             says = says or (name == "do_export" and exports)
+            # Plain text is packed where nothing is said.
+            says = says or (name == "packing" and self.data.stage == "pt")
+            # A number of blocks takes the place of their size where nothing is said of it.
+            says = says or (name == "oft_block_size" and self.lora.oft_rank > 0)
             if value != info.default or says:
                 flat[name] = list(value) if isinstance(value, tuple) else value
         return {**flat, **self.extra}
@@ -124,34 +121,66 @@ class RunConfig:
         return self.with_values(**changes)
 
 
+class Reading(NamedTuple):
+    """How settings were read: `config` has the default where there is a problem with a value. `renamed` holds a name as
+    it is written, ours, and the value; `harmless` the names without effect."""
+
+    config: RunConfig
+    problems: tuple[UserError, ...]
+    renamed: tuple[tuple[str, str, str], ...]
+    harmless: tuple[str, ...]
+
+
+def read_settings(mapping: Mapping[str, Any]) -> Reading:
+    """What `RunConfig.from_flat` reads, with the problems beside it instead of raised."""
+    said = compat.settle(mapping)
+    reader = _Reader(said)
+    for name, value in said.items():
+        reader.take(name, value)
+    config = RunConfig(
+        **{section: kind(**reader.sections[section]) for section, kind in SECTIONS.items()},
+        extra=reader.extra,
+        notes=tuple(reader.notes()),
+    )
+    problems = (*reader.problems, *contradictions(config, reader.wrong))
+    return Reading(config, problems, tuple(reader.renamed), tuple(reader.harmless))
+
+
 class _Reader:
     """Sorts the names of a mapping into sections, other arguments, and problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self._said = said
         self.sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         self.extra: dict[str, Any] = {}
         self.problems: list[UserError] = []
         self.wrong: set[str] = set()
-        self._harmless: list[str] = []
-        self._renamed: list[tuple[str, str, str]] = []
+        self.harmless: list[str] = []
+        self.renamed: list[tuple[str, str, str]] = []
         self._origin: dict[str, str] = {}
 
     def take(self, name: str, value: Any) -> None:
         name = name.strip()
-        if name in options():
-            # gradient_checkpointing is both ours and transformers': only its value is translated.
-            for own, said in (compat.translate(name, value) or {name: value}).items():
+        said_as = compat.translate(name, value, self._said)
+        if (
+            unable := compat.refused_value(name, value) or compat.refusal(name, value, self._said)
+        ) is not None:
+            self.wrong.add(name)
+            self._problem(
+                name, "option_refused", name=name, value=short(value), reason=unable.reason, way=unable.way
+            )
+        elif name in options():
+            # Some names are both ours and transformers': only their values are translated.
+            for own, said in (said_as or {name: value}).items():
                 self._set(own, said, name)
+            if name in compat.SPELLED and said_as and said_as.get(name) != value is not None:
+                self.renamed.append((f"{name}: {short(value)}", name, str(said_as[name])))
         elif name == "extra":
             self._take_extra(value)
-        elif (said_as := compat.translate(name, value)) is not None:
+        elif said_as is not None:
             self._rename(name, said_as)
-        elif (refusal := compat.refusal(name, value)) is not None:
-            self._problem(
-                name, "option_refused", name=name, value=short(value), reason=refusal.reason, way=refusal.way
-            )
         elif compat.is_harmless(name):
-            self._harmless.append(name)
+            self.harmless.append(name)
         else:
             self._argument(name, value)
 
@@ -174,10 +203,13 @@ class _Reader:
 
     def _rename(self, name: str, said_as: dict[str, Any]) -> None:
         for own, value in said_as.items():
-            self._renamed.append((name, own, str(value)))
-            self._set(own, value, name)
+            self.renamed.append((name, own, short(value)))
+            if own in options():
+                self._set(own, value, name)
+            else:
+                self._argument(own, value)
         if not said_as:
-            self._harmless.append(name)
+            self.harmless.append(name)
 
     def _set(self, name: str, value: Any, origin: str) -> None:
         info = options()[name]
@@ -197,7 +229,9 @@ class _Reader:
         if name in compat.OWN:
             self._problem(name, "option_extra_own", name=name, own=compat.OWN[name])
         elif name in training_arguments():
-            self.extra[name] = plain(value)
+            read = plain(value)
+            # YAML reads the bare word `no` as false.
+            self.extra[name] = "no" if read is False and name.endswith("_strategy") else read
         else:
             known = [*options(), *training_arguments(), *compat.RENAMED, *compat.HARMLESS]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -211,12 +245,12 @@ class _Reader:
         """What the person should know of names that were read in another way than they are written."""
         found = [
             Note(code="note_renamed", values={"name": name, "own": own, "value": value})
-            for name, own, value in self._renamed
+            for name, own, value in self.renamed
         ]
-        if any(name == "neat_packing" for name, _, _ in self._renamed):
+        if any(name == "neat_packing" for name, _, _ in self.renamed):
             found.append(Note(code="note_neat_packing"))
-        if self._harmless:
-            found.append(Note(code="note_harmless", values={"names": ", ".join(self._harmless)}))
+        if self.harmless:
+            found.append(Note(code="note_harmless", values={"names": ", ".join(self.harmless)}))
         return found
 
 
@@ -266,13 +300,28 @@ def training_arguments() -> frozenset[str]:
     """The names of SFTConfig's fields in the installed libraries, without importing them."""
     names: set[str] = set()
     for package, inner in _ARGUMENT_SOURCES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            continue
-        path = Path(spec.submodule_search_locations[0]) / inner
-        if path.exists():
-            names.update(_annotated_names(path.read_text(encoding="utf-8")))
+        names.update(_annotated_names(_source(package, inner)))
     return frozenset(names)
+
+
+@cache
+def known_optimizers() -> tuple[str, ...]:
+    """The values that transformers knows for `optim`, without importing it; none where it is not installed."""
+    kinds = [
+        node for node in ast.parse(_source(*_ARGUMENT_SOURCES[0])).body if isinstance(node, ast.ClassDef)
+    ]
+    lines = [line for kind in kinds if kind.name == "OptimizerNames" for line in kind.body]
+    values = [line.value for line in lines if isinstance(line, ast.Assign)]
+    return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
+
+
+def _source(package: str, inner: str) -> str:
+    """The text of a module that is not imported; empty where it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return ""
+    path = Path(spec.submodule_search_locations[0]) / inner
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _annotated_names(source: str) -> set[str]:
@@ -283,32 +332,6 @@ def _annotated_names(source: str) -> set[str]:
         for line in node.body
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
     }
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """The names and values of a YAML or JSON file of settings. Raises UserError with line and column of a mistake."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError("file_missing", path=str(path)) from None
-    except UnicodeDecodeError as error:
-        raise UserError("file_not_utf8", path=str(path), position=error.start) from None
-    except OSError as error:
-        raise UserError("file_unreadable", path=str(path), reason=str(error.strerror)) from None
-    try:
-        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            "json_broken", path=str(path), line=error.lineno, column=error.colno, reason=error.msg
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reason = str(getattr(error, "problem", None) or "cannot be read")
-        raise UserError("yaml_broken", path=str(path), line=line, column=column, reason=reason) from None
-    if not isinstance(found, dict):
-        raise UserError("file_not_mapping", path=str(path), found=type(found).__name__)
-    return found
 
 
 def write_yaml(config: RunConfig) -> str:

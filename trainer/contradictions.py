@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trainer.contradictions_of_methods import complain_of_methods
 from trainer.errors import UserError
 from trainer.options import EXPORT_FORMATS, GGUF_TYPES
 from trainer.values import ROW_PROMPT, named_row, short
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from trainer.config import RunConfig
 
 MOST_PROMPTS = 3
+LOW_RANK = {"galore": "GaLore", "apollo": "APOLLO"}
 
 
 def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
@@ -59,8 +61,10 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
             complain("learn_prompts", "learn_row_unknown", value=short(prompt))
     if data.mask_history and data.train_on_prompt:
         complain("mask_history", "option_twice", name="mask_history", other="train_on_prompt")
+    _complain_of_optimizers(config, complain)
     _complain_of_data(config, complain)
     _complain_of_formats(config, complain)
+    complain_of_methods(config, complain)
     if (
         config.task == "train"
         and config.method.finetuning_type == "full"
@@ -68,6 +72,46 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     ):
         complain("adapter_name_or_path", "adapter_with_full")
     return found
+
+
+def _complain_of_optimizers(config: RunConfig, complain: Callable[..., None]) -> None:
+    """Optimisers that are not for this method, or not together; losses likewise."""
+    own, train, many = config.optimizer, config.train, config.distributed
+    methods = {"use_galore": own.use_galore, "use_apollo": own.use_apollo, "use_muon": own.use_muon}
+    first, *others = [name for name, wanted in methods.items() if wanted] or [""]
+    if first and config.method.finetuning_type == "lora" and config.lora.loraplus_lr_ratio:
+        others.append("loraplus_lr_ratio")
+    for other in others:
+        complain(other, "optimizers_exclude", name=first, other=other)
+    projected = first in ("use_galore", "use_apollo")
+    if projected and config.method.finetuning_type not in ("full", "freeze"):
+        method, value = first.removeprefix("use_"), config.method.finetuning_type
+        complain("finetuning_type", "low_rank_with_adapter", method=LOW_RANK[method], value=value)
+    if first == "use_muon" and train.optim not in ("adamw_torch", "adamw_torch_fused"):
+        complain("optim", "muon_optim", name=train.optim)
+    engine = (
+        "deepspeed" if many.deepspeed or many.ds_stage != "none" else "fsdp" if many.fsdp != "none" else ""
+    )
+    if first and engine:
+        complain(first, "optimizer_engine", name=first, engine=engine)
+    for name, layerwise in (("galore", own.galore_layerwise), ("apollo", own.apollo_layerwise)):
+        if not (layerwise and first == f"use_{name}"):
+            continue
+        if train.gradient_accumulation_steps != 1:
+            count = train.gradient_accumulation_steps
+            complain(
+                "gradient_accumulation_steps", "layerwise_accumulates", method=LOW_RANK[name], count=count
+            )
+        if (many.nproc_per_node or 1) > 1:
+            complain(
+                "nproc_per_node", "layerwise_processes", method=LOW_RANK[name], count=many.nproc_per_node
+            )
+    if train.early_stopping_steps and train.eval_strategy == "no":
+        complain("early_stopping_steps", "early_without_eval")
+    if config.method.use_dft_loss and config.extra.get("label_smoothing_factor"):
+        complain("use_dft_loss", "dft_with_smoothing")
+    if config.method.use_dft_loss and config.extra.get("loss_type", "dft") != "dft":
+        complain("use_dft_loss", "option_twice", name="use_dft_loss", other="loss_type")
 
 
 def _complain_of_data(config: RunConfig, complain: Callable[..., None]) -> None:

@@ -88,9 +88,11 @@ def check_data(words: Words) -> int:
     if words.on_disk and _is_file(words.what, path, words.folder):
         with tempfile.TemporaryDirectory(prefix="tuneboard-") as folder:
             return _check_file(path, Path(folder), words.json)
-    (info,) = choose(words.dataset_dir, [words.what])
+    known = load_info(words.dataset_dir).get(words.what)
+    plain = bool(known and known.texts_only)
+    (info,) = choose(words.dataset_dir, [words.what], "pt" if plain else "sft")
     meter = Meter()
-    reading = Reading(dataset_dir=words.dataset_dir, hub=launch.default_hub())
+    reading = Reading(dataset_dir=words.dataset_dir, hub=launch.default_hub(), plain=plain)
     checkup = check_dataset(info, reading, meter.tell, whole=True)
     meter.close()
     if words.json:
@@ -208,7 +210,7 @@ def preview(words: Words) -> int:
     config = RunConfig.from_flat(
         {"hub": launch.default_hub(), **given, "model_name_or_path": model, **chosen}
     )
-    choose(words.dataset_dir, [words.what])
+    choose(words.dataset_dir, [words.what], config.data.stage)
     found = Sight(Path.cwd()).preview(config, page, size)
     if words.json:
         _print_json(to_json(found))

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import psutil
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +21,16 @@ if TYPE_CHECKING:
 Kind = Literal["cuda", "npu", "cpu"]
 # Which devices a process sees, by the variable that the driver reads before torch starts.
 _VISIBILITY = {"cuda": "CUDA_VISIBLE_DEVICES", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
+# What the drivers of NVIDIA, of AMD and of Ascend put there.
+_DRIVERS = (
+    "/proc/driver/nvidia/version",
+    "/dev/nvidiactl",
+    "/dev/dxg",
+    "/dev/kfd",
+    "/dev/davinci_manager",
+    "/dev/davinci0",
+)
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Facts(NamedTuple):
@@ -41,8 +54,23 @@ def numbers() -> list[str]:
     return [str(each) for each in sorted(int(number) for number in found if number.isdigit())]
 
 
+def is_known() -> bool:
+    """Whether what computes here can be told at once: torch is there, or nothing looks like an accelerator."""
+    return _torch_is_here() or not (
+        any(map(Path.exists, map(Path, _DRIVERS))) or importlib.util.find_spec("torch_npu")
+    )
+
+
+def _torch_is_here() -> bool:
+    """Whether torch is imported, and not just about to be by another thread."""
+    module = sys.modules.get("torch")
+    return module is not None and not getattr(module.__spec__, "_initializing", False)
+
+
 def kind() -> Kind:
-    """What computes here: the name of torch's device type."""
+    """What computes here: the name of torch's device type. Where no driver is, torch is not imported."""
+    if not _torch_is_here() and is_known():
+        return "cpu"
     import torch
 
     if importlib.util.find_spec("torch_npu"):
@@ -95,6 +123,22 @@ def free_memory(device: torch.device | None = None) -> int:
     library = _library()
     unused = library.memory_reserved(device) - library.memory_allocated(device)
     return int(library.mem_get_info(device)[0] + unused)
+
+
+def free_ram() -> int:
+    """Bytes of the machine's memory that can still be taken, in a container no more than its own limit leaves."""
+    return min(int(psutil.virtual_memory().available), _left_in_container())
+
+
+def _left_in_container() -> int:
+    """The machine's figures know nothing of a container's limit."""
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return sys.maxsize
+    return limit - used + int(stat.get("inactive_file", 0))
 
 
 def reserved_memory() -> int:

@@ -9,7 +9,10 @@ from typing import Any
 from trainer import compat
 from trainer.config import read_file
 from trainer.errors import UserError, UserErrors
+from trainer.interpolation import resolve
+from trainer.jobs.launch import variable
 from trainer.options import options
+from trainer.values import plain
 
 FILES = (".yaml", ".yml", ".json")
 
@@ -17,7 +20,9 @@ FILES = (".yaml", ".yml", ".json")
 def read_flags(words: Sequence[str]) -> dict[str, Any]:
     """The names and values of `[FILE] [name=value | --name value | --name=value | --name] ...`; the last one counts.
 
-    Raises UserErrors for words that are none of these, and UserError for a file that cannot be read.
+    `outer.inner=value` changes one value of a mapping. `${...}` is replaced, after values that were typed have taken the
+    place of the file's. Raises UserErrors for words that are none of these, and UserError for a file that cannot be
+    read.
     """
     files: list[Path] = []
     values: dict[str, Any] = {}
@@ -31,7 +36,7 @@ def read_flags(words: Sequence[str]) -> dict[str, Any]:
                 # A flag alone switches its option on; `-1` is a value, `--name` is the next flag.
                 value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
             values[_plain(name)] = value
-        elif equals and name.isidentifier():
+        elif equals and all(part.isidentifier() for part in name.split(".")):
             values[name] = value
         elif Path(word).suffix.lower() in FILES and not word.startswith("-"):
             files.append(Path(word))
@@ -41,7 +46,37 @@ def read_flags(words: Sequence[str]) -> dict[str, Any]:
         problems.append(UserError("flag_two_files", first=str(files[0]), second=str(files[1])))
     if problems:
         raise UserErrors(problems)
-    return {**_without(read_file(files[0]), values), **values} if files else values
+    if not files:
+        return _placed({}, values)
+    return resolve(_placed(_beside(files[0], read_file(files[0])), values), variable)
+
+
+def _beside(file: Path, written: dict[str, Any]) -> dict[str, Any]:
+    """Files of an engine may lie beside the file of settings, which names them as seen from there."""
+    found = dict(written)
+    for name in ("deepspeed", "fsdp_config"):
+        value = written.get(name)
+        if isinstance(value, str) and not Path(value).is_file() and (file.parent / value).is_file():
+            found[name] = str(file.parent / value)
+    return found
+
+
+def _placed(written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
+    """The file's values with those that were typed in their places."""
+    whole = {name: value for name, value in typed.items() if "." not in name}
+    found = {**_without(written, whole), **whole}
+    for name, value in typed.items():
+        outer, _, inner = name.partition(".")
+        if inner:
+            found[outer] = _changed(found.get(outer), inner, plain(value))
+    return found
+
+
+def _changed(held: Any, path: str, value: Any) -> Any:
+    """`held`, a mapping or nothing, with the value at `path` (`inner.innermost`) put in."""
+    name, _, rest = path.partition(".")
+    before = held if isinstance(held, dict) else {}
+    return {**before, name: _changed(before.get(name), rest, value) if rest else value}
 
 
 def _plain(flag: str) -> str:

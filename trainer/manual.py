@@ -112,7 +112,8 @@ def markdown() -> str:
         ]
         lines += [_row(info) for info in options().values() if info.section == section]
     lines += ["", "## Words of LLaMA-Factory", "", "| In its files | Here |", "|---|---|"]
-    lines += [f"| `{name}` | {_renamed(name)} |" for name in sorted(compat.RENAMED) if name not in options()]
+    renamed = [name for name in sorted(compat.RENAMED) if name not in options() and _said_as(name)]
+    lines += [f"| `{name}` | {_renamed(name)} |" for name in renamed]
     lines += [f"| `{name}` | `{own}` |" for name, own in sorted(compat.OWN.items())]
     lines += [
         f"| `{name}` | refused: {refusal.reason} {refusal.way} |"

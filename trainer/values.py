@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -13,6 +14,7 @@ import yaml
 from trainer import compat
 from trainer.errors import UserError
 from trainer.options import OptionInfo
+from trainer.settings_file import parse
 
 SENTENCES = ("learn_prompts", "export_prompts")
 ROW_PROMPT = "row:"
@@ -39,7 +41,7 @@ def plain(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
+        read = parse(value)
     except yaml.YAMLError:
         return value
     if isinstance(read, str):
@@ -70,7 +72,8 @@ def checked(info: OptionInfo, value: Any) -> Any:
     if value is None or (isinstance(value, str) and word in ("", "none", "null")):
         if is_optional(info.kind):
             return None
-        if value is None or "none" not in get_args(kind):
+        # Of a closed list `none` is one of the words, or a mistake.
+        if not word or get_origin(kind) is not Literal:
             return info.default
     parsed = _parse(info, kind, value)
     if isinstance(parsed, (int, float)) and not isinstance(parsed, bool):
@@ -101,6 +104,8 @@ def _choice(info: OptionInfo, allowed: tuple[str, ...], value: Any) -> str:
     word = str(value).strip()
     if isinstance(value, (list, tuple)) and len(value) == 1:
         word = str(value[0])
+    if isinstance(value, float) and value.is_integer():
+        word = str(int(value))
     # YAML reads a bare `no` as false and `on` as true.
     if isinstance(value, bool):
         word = next((each for each in allowed if each in (compat.TRUE if value else compat.FALSE)), word)
@@ -119,6 +124,8 @@ def _names(info: OptionInfo, value: Any) -> tuple[str, ...]:
         parts = value.splitlines() if info.name in SENTENCES else value.split(",")
     elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
         parts = [str(each) for each in value]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        parts = [str(value)]
     else:
         raise UserError("option_not_list", field=info.name, name=info.name, value=short(value))
     names = tuple(part.strip() for part in parts if part.strip())
@@ -140,9 +147,9 @@ def _number(info: OptionInfo, kind: type, value: Any) -> int | float:
 
 
 def _product(value: int | float | str) -> int | float | str:
-    """LLaMA-Factory's files give an area as `768*768`."""
-    sides = value.split("*") if isinstance(value, str) else []
-    return float(sides[0]) * float(sides[1]) if len(sides) == 2 else value
+    """LLaMA-Factory's files give an area as `768*768`, or in patches as `1280*28*28`."""
+    factors = value.split("*") if isinstance(value, str) else []
+    return math.prod(float(each) for each in factors) if len(factors) > 1 else value
 
 
 def _check_range(info: OptionInfo, number: float) -> None:

@@ -19,8 +19,10 @@ from trainer.jobs.place import PROPOSED, locate_data, model_folder
 from trainer.jobs.sight import Sight
 from trainer.jobs.workspace import Workspace
 from trainer.model import catalog
+from trainer.model.fit import Fit, fit
 from webui import form
 from webui.outlook import Look, Outlook
+from webui.room import asked
 
 MOST_FILE_KB = 256
 ROWS_A_PAGE = 5
@@ -68,6 +70,20 @@ class Desk:
     def look(self, values: Mapping[str, Any]) -> Look:
         """Rows, steps and time of the run that the values describe."""
         return self._outlook.look(values)
+
+    def room(self, values: Mapping[str, Any]) -> Fit | None:
+        """Whether the run that the values describe fits; None where nobody knows, or they describe none."""
+        try:
+            return fit(form.read_leniently(values)[0])
+        except (UserError, OSError, ValueError):
+            return None
+
+    def make_fit(self, values: Mapping[str, Any], press: Any) -> dict[str, Any]:
+        """What to put into the form for the change that was pressed; nothing when it is not offered any more."""
+        wanted = asked(self.room(values), press)
+        config, _ = form.read_leniently(values)
+        written = form.write(config.with_values(**wanted))
+        return {name: written[name] for name in wanted if name in written}
 
     def lists(self, model: str, method: str, dataset_dir: str) -> Lists:
         """What the menus offer now for a model, a method and a data folder."""

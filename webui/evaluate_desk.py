@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.config import RunConfig
-from trainer.dataset.info import load_info
+from trainer.dataset.info import are_texts, load_info
 from trainer.errors import UserError, UserErrors, problems_of
 from trainer.jobs.job import Job
 from trainer.jobs.place import locate_data
@@ -239,7 +239,18 @@ class EvaluateDesk:
             raise UserError("page_no_rows", field="datasets")
         if job is not None and job.config.data.dataset_dir != "data":
             flat["dataset_dir"] = job.config.data.dataset_dir
+        texts = job is not None and job.config.data.stage == "pt" and wanted.rows == HELD
+        if not guard and (texts or self._are_texts(flat)):
+            # A text asks nothing that could be answered: how well it is foreseen is measured.
+            flat |= {"stage": "pt", "packing": False, "do_predict": False, "do_eval": True}
         return _read(flat)
+
+    def _are_texts(self, flat: Mapping[str, Any]) -> bool:
+        names = flat.get("eval_dataset") or flat.get("dataset") or ()
+        try:
+            return are_texts(locate_data(flat.get("dataset_dir", "data"), self.workspace.root), names)
+        except UserError:
+            return False
 
     def _partner(self, whom: str, top: Top) -> Partner:
         return partner(self.workspace.jobs, whom, top)

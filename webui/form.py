@@ -24,29 +24,60 @@ Values = dict[str, Any]
 CUSTOM = "Custom"
 # Panels of the Train tab that are folded up at first, in their order.
 FOLDED = (
-    "rows", "lora", "freeze", "memory", "devices", "optimizer", "vocabulary", "saving", "evaluation", "learning", "multimodal",
+    "rows", "multimodal", "lora", "freeze", "learning", "evaluation", "saving", "memory", "devices", "optimizer", "vocabulary",
     "advanced",
 )  # fmt: skip
 SHOWN = ("top", "data", "basics", *FOLDED)
-# Seldom touched options of the data, which the page folds up.
-ROWS = (
-    "dataset_dir", "max_samples", "mix_strategy", "interleave_probs", "streaming", "buffer_size", "tokenized_path",
-)  # fmt: skip
-# The order of these panels is that of a person's decisions; elsewhere it is that of the declarations.
+# Options that the page shows elsewhere than their panel says: by what a person looks for, seldom touched ones folded up.
+ELSEWHERE = {
+    "stage": "data",
+    "ddp_timeout": "devices",
+    **dict.fromkeys(
+        (
+            "dataset_dir", "mix_strategy", "interleave_probs", "streaming", "buffer_size", "tokenized_path",
+            "train_on_prompt", "mask_history", "disable_shuffling", "default_system", "enable_thinking", "preserve_thinking",
+            "preprocessing_num_workers", "overwrite_cache",
+        ),
+        "rows",
+    ),
+}  # fmt: skip
+# The order of these panels is that of a person's decisions, with switches last; elsewhere it is that of the declarations.
 ORDERED = {
-    "data": ("dataset", "identity_name", "identity_author"),
+    "data": ("dataset", "stage", "max_samples", "identity_name", "identity_author"),
     "basics": (
         "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps", "cutoff_len",
         "lr_scheduler_type", "compute_type", "output_dir",
+    ),
+    "lora": (
+        "lora_rank", "lora_alpha", "lora_dropout", "loraplus_lr_ratio", "lora_target", "oft_rank", "oft_block_size",
+        "oft_target", "module_dropout", "use_rslora", "use_dora", "pissa_init", "pissa_iter", "pissa_convert",
+    ),
+    "rows": (
+        "dataset_dir", "default_system", "preprocessing_num_workers", "tokenized_path", "mix_strategy", "interleave_probs",
+        "streaming", "buffer_size", "disable_shuffling", "overwrite_cache",
+    ),
+    "memory": (
+        "flash_attn", "gradient_checkpointing", "quantization_bit", "quantization_method", "quantization_type",
+        "double_quantization", "packing", "auto_find_batch_size",
+    ),
+    "devices": ("devices", "nproc_per_node", "ds_stage", "ds_offload", "fsdp"),
+    "vocabulary": ("rope_scaling", "new_special_tokens_config", "add_tokens", "add_special_tokens", "init_special_tokens"),
+    "saving": (
+        "logging_steps", "save_steps", "save_total_limit", "report_to", "project", "swanlab_mode", "plot_loss",
+        "include_num_input_tokens_seen",
+    ),
+    "advanced": (
+        "max_steps", "seed", "warmup_steps", "warmup_ratio", "weight_decay", "max_grad_norm", "neftune_noise_alpha",
+        "moe_aux_loss_coef",
     ),
 }  # fmt: skip
 
 
 def panel_of(name: str) -> str:
     """The panel of the page that holds a control."""
-    if name in ROWS:
-        return "rows"
-    return options()[name].panel if name in options() else "extra"
+    if name not in options():
+        return "extra"
+    return ELSEWHERE.get(name, options()[name].panel)
 
 
 def names_in(panel: str) -> tuple[str, ...]:
@@ -58,6 +89,8 @@ def names_in(panel: str) -> tuple[str, ...]:
 FIELDS: tuple[str, ...] = tuple(name for name in options() if panel_of(name) in SHOWN)
 NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
 PRESETS = catalog.PRESETS
+# Methods whose checkpoints are whole models, not adapters.
+WHOLE = ("full", "freeze")
 # What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
 FIRST_QUESTIONS = ("你是谁？", "Who are you?")
 # A model that sees is asked about the pictures of the data's first rows.
@@ -80,10 +113,10 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("model_name_or_path") == CUSTOM:
         found["model_name_or_path"] = str(values.get("model_path") or "").strip()
     checkpoints = found.get("adapter_name_or_path")
-    if values.get("finetuning_type") == "full" and checkpoints:
-        # Full fine-tuning goes on from a whole model; its runs still lie below the model's own name.
-        folder = Path(found["model_name_or_path"]).name
-        found["output_dir"] = f"saves/{folder}/full/{found.get('output_dir') or ''}"
+    if values.get("finetuning_type") in WHOLE and checkpoints:
+        # These methods go on from a whole model; its runs still lie below the model's own name.
+        folder, method = Path(found["model_name_or_path"]).name, values["finetuning_type"]
+        found["output_dir"] = f"saves/{folder}/{method}/{found.get('output_dir') or ''}"
         found["model_name_or_path"] = checkpoints[0]
         del found["adapter_name_or_path"]
     if values.get("extra"):
@@ -148,17 +181,24 @@ def _fields() -> list[tuple[str, OptionInfo]]:
     return [(name, options()[name]) for name in FIELDS]
 
 
-def proposed(model: str, method: str, preset: str = "balanced") -> Values:
-    """What the page proposes for a model of the catalogue (or `CUSTOM`), a method and a preset."""
+def proposed(model: str, method: str, preset: str = "balanced", stage: str = "sft") -> Values:
+    """What the page proposes for a model of the catalogue (or `CUSTOM`), a method, a preset and a stage."""
     found: Values = {name: info.form_default for name, info in _fields()}
     entry = catalog.find(model)
     asked = FIRST_ROWS if entry and entry.kind == "vision" else FIRST_QUESTIONS
     found |= {"learn_prompts": asked, "finetuning_type": method, "model_name_or_path": model}
-    found["template"] = entry.template if entry else ""
+    found |= {"template": entry.template if entry else "", "stage": stage}
+    # Texts of any length follow one another until a row is full, as LLaMA-Factory's page has it, too.
+    found["packing"] = stage == "pt"
     found |= _known(catalog.proposals(model, method))
     found |= _known(catalog.presets(model, method).get(preset, {}))
     values = {name: show(info, found[name]) for name, info in _fields()}
     return {**values, "model_path": "", "extra": ""}
+
+
+def proposed_for(values: Mapping[str, Any], preset: str) -> Values:
+    """What the page proposes for the model, the method and the stage that the form shows."""
+    return proposed(values["model_name_or_path"], values["finetuning_type"], preset, values["stage"])
 
 
 def _known(proposals: Mapping[str, Any]) -> Values:
@@ -171,6 +211,7 @@ CHOICES = frozenset(
         "model_name_or_path",
         "model_path",
         "finetuning_type",
+        "stage",
         "adapter_name_or_path",
         "hub",
         "template",
@@ -206,18 +247,30 @@ def changed(values: Mapping[str, Any], proposals: Mapping[str, Any]) -> list[str
 
 
 def hidden(values: Mapping[str, Any]) -> set[str]:
-    """Options whose condition is not met by the other values."""
-    return {
-        name
-        for name, info in _fields()
-        if any(
-            _word_of(values[other]) not in allowed for other, allowed in info.when.items() if other in values
-        )
-    }
+    """Options whose condition is not met by the other values. What is hidden has its default in conditions."""
+    found: set[str] = set()
+    while True:
+        seen = {name: options()[name].default if name in found else value for name, value in values.items()
+                if name in FIELDS}  # fmt: skip
+        more = {
+            name
+            for name, info in _fields()
+            if any(
+                _words_of(seen[other]).isdisjoint(allowed)
+                for other, allowed in info.when.items()
+                if other in seen
+            )
+        }
+        # An option is never shown again because another one is hidden: this ends.
+        if more <= found:
+            return found
+        found |= more
 
 
-def _word_of(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _words_of(value: Any) -> set[str]:
+    if isinstance(value, (list, tuple)):
+        return {str(each) for each in value}
+    return {str(value).lower() if isinstance(value, bool) else str(value)}
 
 
 class Filling(NamedTuple):

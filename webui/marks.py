@@ -35,7 +35,10 @@ def marks(values: Mapping[str, Any], proposals: Mapping[str, Any], unfilled: Ite
         panels[form.panel_of(name)] = panels.get(form.panel_of(name), 0) + 1
     gone = form.hidden(values) | set(unfilled)
     folded = [panel for panel in form.FOLDED if gone.issuperset(form.names_in(panel))]
-    facts = {"changed": changed, "panels": panels, "hidden": sorted(gone), "folded": folded}
+    titles = {"lora": values["finetuning_type"]} if values.get("finetuning_type") == "oft" else {}
+    facts = {
+        "changed": changed, "panels": panels, "hidden": sorted(gone), "folded": folded, "titles": titles,
+    }  # fmt: skip
     return f'<div hidden data-marks="{escape(json.dumps(facts, ensure_ascii=False))}"></div>'
 
 

@@ -77,7 +77,11 @@ class Outlook:
         if counted is None:
             return Look()
         # With packing the lengths of the rows decide.
-        steps = count_steps(counted.train, config).total if whole and not config.data.packing else None
+        steps = (
+            count_steps(counted.train, config).total
+            if whole and not config.data.packing and config.data.stage == "sft"
+            else None
+        )
         pace = self._pace(model_folder(config.model.model_name_or_path), config.method.finetuning_type)
         seconds = pace * steps * _rows_a_step(config) if pace and steps else None
         unfilled = frozenset(PLACEHOLDERS) - counted.filled
@@ -93,8 +97,9 @@ class Outlook:
             val_size=config.data.val_size,
             mix_strategy=config.data.mix_strategy,
             interleave_probs=config.data.interleave_probs,
+            stage=config.data.stage,
         )
-        infos = choose(data.dataset_dir, (*data.dataset, *data.eval_dataset))
+        infos = choose(data.dataset_dir, (*data.dataset, *data.eval_dataset), data.stage)
         if any(info.hub for info in infos):
             # Nothing is downloaded while somebody types.
             return None

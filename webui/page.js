@@ -117,6 +117,8 @@
     const element = document.querySelector("#marks [data-marks]");
     return element ? JSON.parse(element.dataset.marks) : null;
   };
+  // Nobody can choose among no accelerators.
+  const isAway = (name) => name === "devices" && Boolean(document.querySelector("#devices-line [data-without]"));
   const readProblems = () => {
     const found = {};
     document.querySelectorAll("#problems [data-field]").forEach((each) => {
@@ -128,10 +130,14 @@
     setClass(block, "tb-changed", name in facts.changed);
     setChild(block, "reset", name in facts.changed ? "↺" : "", say("train.reset", { value: facts.changed[name] }));
   };
-  const markFold = (fold, count) => {
+  const markFold = (fold, count, key) => {
     const title = fold.querySelector(".label-wrap");
     if (title) setChild(title, "count", count ? say("train.changed", { count }) : "");
+    const name = key && title && title.querySelector(":scope > span");
+    if (name && name.textContent !== say(key)) name.firstChild.nodeValue = say(key);
   };
+  // A fold whose controls belong to several methods is called as the chosen one.
+  const titleOf = (panel, facts) => "train.panel." + ((facts.titles || {})[panel] || panel);
   const mark = () => {
     const facts = readMarks();
     if (!facts) return;
@@ -140,7 +146,7 @@
     for (const block of blocks) {
       if (!block) continue;
       const name = block.id.replace(/^(o|say-train|say-page)-/, "");
-      setClass(block, "tb-hidden", facts.hidden.includes(name));
+      setClass(block, "tb-hidden", facts.hidden.includes(name) || isAway(name));
       setClass(block, "tb-wrong", name in wrong);
       markBlock(block, name, facts);
       setChild(block, "problem", wrong[name] || "");
@@ -148,7 +154,7 @@
     const prefix = "say-train-panel-";
     document.querySelectorAll(`[id^='${prefix}']`).forEach((fold) => {
       const panel = fold.id.slice(prefix.length);
-      markFold(fold, facts.panels[panel]);
+      markFold(fold, facts.panels[panel], titleOf(panel, facts));
       setClass(fold, "tb-hidden", (facts.folded || []).includes(panel));
     });
   };
@@ -188,9 +194,10 @@
   const search = (input) => {
     const list = byId("found");
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const hidden = (readMarks() || { hidden: [] }).hidden;
+    const facts = readMarks() || { hidden: [] };
+    const hidden = facts.hidden;
     const hits = words.length
-      ? Object.keys(panels).filter((name) => !hidden.includes(name)).filter((name) => {
+      ? Object.keys(panels).filter((name) => !hidden.includes(name) && !isAway(name)).filter((name) => {
         const label = say(`options.${name}.label`) || say(`train.${name}.label`);
         const text = [name, name.replaceAll("_", " "), label, say(`options.${name}.help`)].join(" ").toLowerCase();
         return words.every((word) => text.includes(word));
@@ -199,7 +206,7 @@
     list.replaceChildren(...hits.map((name) => {
       const item = make("li", { role: "option", tabindex: "-1", "data-go": name });
       item.append(make("b", {}, say(`options.${name}.label`) || say(`train.${name}.label`)), make("code", {}, name),
-        make("span", {}, say(`train.panel.${panels[name]}`)));
+        make("span", {}, say(titleOf(panels[name], facts))));
       return item;
     }));
     if (words.length && !hits.length) list.append(make("li", { class: "none" }, say("train.search_none")));
@@ -234,6 +241,13 @@
     if (asking || !document.querySelector("#counts [data-counting]")) return;
     asking = setTimeout(() => { asking = 0; window.tuneboard.recount(); }, 1200);
   };
+  // While the accelerators of the machine are looked for, a page whose fold is open asks what was found.
+  let lookingAgain = 0;
+  const lookAgain = () => {
+    const line = document.querySelector("#devices-line [data-looking]");
+    if (lookingAgain || !line || !line.offsetParent) return;
+    lookingAgain = setTimeout(() => { lookingAgain = 0; window.tuneboard.lookAgain(); }, 800);
+  };
   const press = (given, id = "say-train-start") => {
     const now = Date.now();
     const mine = (pressed[id] ||= { token: "", at: 0, out: false });
@@ -258,6 +272,12 @@
   const release = (id) => {
     if (pressed[id]) pressed[id].out = false;
     setClass(byId(id), "tb-busy", false);
+  };
+  // The choices of a menu after a new one: some exclude all others.
+  const settle = (chosen, alone) => {
+    const last = chosen[chosen.length - 1];
+    if (alone.includes(last)) return chosen.length > 1 ? [last] : chosen;
+    return chosen.some((each) => alone.includes(each)) ? chosen.filter((each) => !alone.includes(each)) : chosen;
   };
   const two = (number) => String(number).padStart(2, "0");
   const runName = () => {
@@ -306,6 +326,7 @@
     mark();
     markElsewhere();
     recount();
+    lookAgain();
     observer.takeRecords();
   };
   const observer = new MutationObserver(() => {
@@ -353,7 +374,7 @@
   document.addEventListener("drop", dropped);
 
   window.tuneboard = {
-    say, press, release, runName, save, resets: {},
+    say, press, release, runName, save, settle, resets: {},
     language: () => language,
     speak: (wanted) => {
       if (!languages.includes(wanted)) return;

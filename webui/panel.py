@@ -245,9 +245,12 @@ def _said(scene: Scene, lang: str) -> str:
 
 def method_name(config: RunConfig, lang: str) -> str:
     """`LoRA r8`, or full fine-tuning."""
-    if config.method.finetuning_type == "lora":
-        return say("live.method.lora", lang, rank=config.lora.lora_rank)
-    return say("live.method.full", lang)
+    values = {
+        "lora": {"rank": config.lora.lora_rank},
+        "freeze": {"layers": abs(config.method.freeze_trainable_layers)},
+    }
+    method = config.method.finetuning_type
+    return say(f"live.method.{method}", lang, **values.get(method, {}))
 
 
 def _finished(scene: Scene, ending: Finished, lang: str) -> str:

@@ -357,6 +357,10 @@ def test_an_adapter_is_loaded_on_its_base_by_the_class_that_it_needs() -> None:
         made = serve.commands("adapter", Path("/a"), "", "name", 64, base="/b", sees=sees)
         (line,) = [each.text for each in made if each.runtime == "peft"]
         assert f"import {loader} as M" in line and 'P.from_pretrained(M.from_pretrained("/b"), p)' in line
+    # vLLM serves plain LoRA only.
+    assert [
+        each.runtime for each in serve.commands("adapter", Path("/a"), "", "name", 64, base="/b", rank=0)
+    ] == ["peft"]
 
 
 @pytest.mark.parametrize(

@@ -46,17 +46,14 @@ def write_base(
     return folder
 
 
-def write_adapter(folder: Path, base: Path, seed: int = 5, **settings: Any) -> Path:
+def write_adapter(
+    folder: Path, base: Path, seed: int = 5, kind: type[Any] = LoraConfig, **settings: Any
+) -> Path:
     """An adapter of which every number is random, those of replaced weights too."""
-    wanted: dict[str, Any] = {
-        "r": 4,
-        "lora_alpha": 6,
-        "target_modules": ["q_proj", "v_proj", "down_proj"],
-        **settings,
-    }
+    own: dict[str, Any] = {"r": 4, "lora_alpha": 6} if kind is LoraConfig else {}
+    wanted = {**own, "target_modules": ["q_proj", "v_proj", "down_proj"], **settings}
     model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
-        LoraConfig(task_type="CAUSAL_LM", **wanted),
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), kind(task_type="CAUSAL_LM", **wanted)
     )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)

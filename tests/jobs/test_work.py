@@ -134,6 +134,6 @@ def test_events_are_plain_lines() -> None:
         == "step 3/9  epoch 1.50  loss 0.5000  lr 0.0001  100 trained tokens/s  0:09 elapsed  0:18 left"
     )
     each = Evaluated(step=3, epoch=1.5, loss=0.5, parts={"a": 0.25, "b": 0.75})
-    assert line(each) == "step 3  evaluation loss 0.5000  (a 0.2500, b 0.7500)"
+    assert line(each) == "step 3  evaluation loss 0.5000, perplexity 1.649  (a 0.2500, b 0.7500)"
     assert line(Sample(step=0, prompt="who?", answer="a\nb")) == "step 0  'who?' -> 'a b'"
     assert line(Stopped(step=0, seconds=1, path="")) == "stopped after 0:01, nothing saved"

@@ -10,6 +10,7 @@ from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
     Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
     MambaConfig,
@@ -30,10 +31,13 @@ BY_ROW = {
     "qwen3": Qwen3Config(**SMALL),
     "moe": Qwen3MoeConfig(**SMALL, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
     "window": MistralConfig(**SMALL, sliding_window=4),
+    "softcap": Gemma2Config(**SMALL, attn_logit_softcapping=2.0, sliding_window=4),
+    "blocks": Gemma3TextConfig(
+        **SMALL, sliding_window=4, layer_types=["sliding_attention", "full_attention"]
+    ),
     "gpt2": GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.3),
 }
 PADDED = {
-    "softcap": Gemma2Config(**SMALL, attn_logit_softcapping=2.0),
     "alibi": BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=4),
     "state": MambaConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2),
 }

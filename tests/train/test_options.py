@@ -16,7 +16,6 @@ from trainer.errors import UserError
 from trainer.events import Evaluated, Saved, Started, Step
 from trainer.model.load import PRECISIONS
 from trainer.train.arguments import REFUSED, make_arguments
-from trainer.train.prepare import attention_of
 
 # Each changes what is learned: the losses of the first steps, or the weights after them.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -171,22 +170,14 @@ def test_checkpointing_gradients_changes_no_number(configure: Configure) -> None
 
 
 def test_checkpointing_follows_the_memory(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.train.memory.free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr("trainer.device.free_ram", lambda: 100_000)
     short = tiny.train(configure("short", max_steps=1))
     off = tiny.train(configure("off", max_steps=1, gradient_checkpointing="off"))
-    monkeypatch.setattr("trainer.train.memory.free_bytes", lambda: 10**12)
+    monkeypatch.setattr("trainer.device.free_ram", lambda: 10**12)
     plenty = tiny.train(configure("plenty", max_steps=1))
     assert "checkpointing_on" in short.codes
     assert "checkpointing_on" not in off.codes + plenty.codes
     assert short.losses == pytest.approx(plenty.losses, rel=1e-6)
-
-
-def test_attention_kernels() -> None:
-    assert (attention_of("disabled"), attention_of("sdpa")) == ("eager", "sdpa")
-    if not torch.cuda.is_available():
-        assert attention_of("auto") == "sdpa"
-        with pytest.raises(UserError, match="fa2"):
-            attention_of("fa2")
 
 
 def test_arguments_that_only_matter_to_libraries_arrive(configure: Configure) -> None:

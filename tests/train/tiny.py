@@ -123,3 +123,10 @@ def adapter(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / "adapter_model.safetensors")
+
+
+def merged(base: Path, run: Path) -> Any:
+    """The base with the adapter of a run in its weights, by PEFT alone."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run).merge_and_unload()

@@ -99,6 +99,21 @@ def test_a_run_is_asked_what_it_has_held_back(workspace: Workspace) -> None:
     assert [each.code for each in desk.start(wanted(plain, rows=HELD), "x").problems] == ["page_nothing_held"]
 
 
+def test_texts_are_measured_and_not_asked(workspace: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "dataset_info.json"
+    known = json.loads(file.read_text())
+    known["notes"] = {"file_name": "identity.json", "columns": {"prompt": "instruction"}}
+    file.write_text(json.dumps(known))
+    desk = EvaluateDesk(workspace)
+    plain, held = trained(workspace, "plain"), trained(workspace, "held", val_size=0.2, stage="pt")
+    for chosen in (wanted(plain, datasets=("notes",)), wanted(held, rows=HELD)):
+        (job,) = desk.start(chosen, "").jobs
+        asked, data = job.config.evaluate, job.config.data
+        assert (data.stage, asked.do_eval, asked.do_predict) == ("pt", True, False)
+    (job,) = desk.start(wanted(held), "").jobs
+    assert (job.config.data.stage, job.config.evaluate.do_predict) == ("sft", True)
+
+
 def test_several_runs_and_the_guard_set_become_runs_of_their_own(workspace: Workspace) -> None:
     desk = EvaluateDesk(workspace)
     one, two = trained(workspace, "one"), trained(workspace, "two")

@@ -26,6 +26,7 @@ NEED_OTHERS = {
     "interleave_probs": {"mix_strategy": "interleave_under", "dataset": ["one", "two"]},
     "mix_strategy": {},
     "streaming": {"max_steps": 5},
+    "buffer_size": {"max_steps": 5},
     "image_max_pixels": {"image_min_pixels": 1},
     "video_max_pixels": {"video_min_pixels": 1},
 }
@@ -56,10 +57,22 @@ def other_values(info: OptionInfo) -> list[Any]:
     return ["some text", "naïve 名字 'quoted' \"$HOME\" `x`"]
 
 
+def shown_by(info: OptionInfo) -> dict[str, Any]:
+    """Values of other options under which the control of an option is shown."""
+    deeper: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for other, allowed in info.when.items():
+        kind = plain_kind(options()[other].kind)
+        value: Any = allowed[0] == "true" if kind is bool else allowed[0]
+        own[other] = [value] if get_origin(kind) is tuple else value
+        deeper |= shown_by(options()[other])
+    return deeper | own
+
+
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
 def test_form_to_config_to_form_is_the_identity(info: OptionInfo) -> None:
     for value in other_values(info):
-        values = {**OPEN, **NEED_OTHERS.get(info.name, {}), info.name: show(info, value)}
+        values = {**OPEN, **shown_by(info), **NEED_OTHERS.get(info.name, {}), info.name: show(info, value)}
         if info.name == "model_name_or_path":
             values = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": value}
         config = form.read(values)
@@ -80,6 +93,9 @@ def test_config_to_form_to_config_is_the_identity() -> None:
         for info in INFOS:
             if chance.random() < 0.3 and info.name not in (*NEED_OTHERS, "eval_dataset", "val_size"):
                 flat[info.name] = chance.choice(other_values(info))
+        # What no control shows has no meaning beside the rest, and no file that the page writes has it.
+        unused = form.hidden({**form.write(RunConfig()), **flat})
+        flat = {name: value for name, value in flat.items() if name not in unused}
         if chance.random() < 0.3:
             flat |= {"adam_beta2": 0.95, "eval_strategy": "epoch", "val_size": 0.25}
         try:
@@ -95,7 +111,7 @@ def test_every_option_is_on_the_page_once_unless_it_is_none_of_its_business() ->
     assert len(shown) == len(set(shown))
     elsewhere = ("none", "chat", "predict", "export")
     assert set(shown) == {name for name, info in options().items() if info.panel not in elsewhere}
-    assert set(form.ROWS) <= set(shown)
+    assert set(form.ELSEWHERE) <= set(shown)
 
 
 def test_an_emptied_box_stays_empty() -> None:
@@ -116,6 +132,54 @@ def test_what_is_hidden_does_not_count() -> None:
     assert "lora_rank" in form.hidden(values)
     assert "lora_rank" not in form.flat(values)
     assert form.changed(values, form.proposed("Sprout", "full")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "gone"),
+    [
+        ({"finetuning_type": "oft"}, {"oft_rank", "additional_target", "quantization_bit"}, {"lora_rank", "use_galore"}),
+        ({"finetuning_type": "freeze"}, {"freeze_trainable_layers", "use_galore"}, {"oft_rank", "galore_rank", "quantization_bit"}),
+        ({"finetuning_type": "full", "use_galore": True}, {"galore_rank", "use_apollo"}, {"apollo_rank", "lora_rank"}),
+        # A switch that is not shown itself shows nothing else, however it stands.
+        ({"use_galore": True, "quantization_bit": "4", "finetuning_type": "lora"}, {"quantization_type"}, {"use_galore", "galore_rank"}),
+        ({"quantization_bit": "4", "finetuning_type": "full"}, set(), {"quantization_type", "quantization_method"}),
+        ({"quantization_bit": "4", "quantization_method": "hqq"}, {"quantization_method"}, {"quantization_type"}),
+        ({"pissa_init": True}, {"pissa_iter", "pissa_convert"}, set()),
+        ({"ds_stage": "3"}, {"ds_offload"}, {"fsdp"}),
+        ({"report_to": ["tensorboard"]}, set(), {"project", "swanlab_mode"}),
+        ({"report_to": ["tensorboard", "swanlab"]}, {"project", "swanlab_mode"}, set()),
+        ({"stage": "pt"}, {"packing"}, {"train_on_prompt", "enable_thinking", "use_dft_loss"}),
+    ],
+)  # fmt: skip
+def test_a_control_is_there_when_it_has_a_meaning(
+    given: dict[str, Any], shown: set[str], gone: set[str]
+) -> None:
+    hidden = form.hidden({**OPEN, **given})
+    assert gone <= hidden and not shown & hidden
+
+
+def test_every_switch_that_others_wait_for_can_be_reached() -> None:
+    """No control waits for a value that another control cannot have."""
+    for info in INFOS:
+        for other, allowed in info.when.items():
+            kind = plain_kind(options()[other].kind)
+            known = {"true", "false"} if kind is bool else {*get_args(kind), *options()[other].choices}
+            assert set(allowed) <= known, info.name
+        assert info.name not in form.hidden({**OPEN, **shown_by(info)})
+
+
+def test_the_stage_of_plain_text_fills_rows_and_takes_that_back() -> None:
+    after = form.proposed("Sprout", "lora", stage="pt")
+    assert (OPEN["packing"], after["packing"]) == (False, True)
+    assert form.fill({**OPEN, "stage": "pt"}, OPEN, after).values == {"packing": True}
+    there = {**OPEN, "stage": "pt", "packing": True}
+    assert form.changed(there, after) == []
+    assert form.fill({**there, "stage": "sft"}, after, form.proposed_for(OPEN, "balanced")).values == {
+        "packing": False
+    }
+    # Who has packed before goes on with it.
+    assert form.fill({**OPEN, "packing": True, "stage": "pt"}, OPEN, after) == ({}, [])
+    assert form.read(there).to_flat()["stage"] == "pt"
 
 
 def test_changes_are_those_of_the_person() -> None:
@@ -140,29 +204,37 @@ def test_template_and_checkpoints_follow_the_model() -> None:
     assert form.fill(values, OPEN, OPEN) == ({}, [])
 
 
-def test_presets_say_what_they_change() -> None:
+@pytest.mark.parametrize("method", ["lora", "oft", "freeze", "full"])
+def test_presets_say_what_they_change(method: str) -> None:
+    usual = form.proposed("Sprout", method)
     for preset in form.PRESETS:
-        changes = form.preset_changes("Sprout", "lora", preset)
+        changes = form.preset_changes("Sprout", method, preset)
         assert bool(changes) == (preset != "balanced")
-        values = form.proposed("Sprout", "lora", preset)
+        values = form.proposed("Sprout", method, preset)
         form.read(values)
         for name, before, after in changes:
-            assert form.same(name, values[name], after) and form.same(name, OPEN[name], before)
+            assert form.same(name, values[name], after) and form.same(name, usual[name], before)
+            assert name not in form.hidden(values)
 
 
 def test_a_model_by_path_and_full_training_from_a_checkpoint() -> None:
     own = {**OPEN, "model_name_or_path": form.CUSTOM, "model_path": " /models/mine "}
     assert form.read(own).model.model_name_or_path == "/models/mine"
     assert form.model_name(own) == "mine"
-    values = {
-        **form.proposed("Sprout", "full"),
-        "adapter_name_or_path": ["saves/Sprout/full/a"],
-        "output_dir": "b",
-    }
-    config = form.read(values)
-    assert config.model.model_name_or_path == "saves/Sprout/full/a"
-    assert config.model.adapter_name_or_path == ()
-    assert config.train.output_dir == "saves/Sprout/full/b"
+    for method in ("full", "freeze"):
+        values = {
+            **form.proposed("Sprout", method),
+            "adapter_name_or_path": [f"saves/Sprout/{method}/a"],
+            "output_dir": "b",
+        }
+        config = form.read(values)
+        assert config.model.model_name_or_path == f"saves/Sprout/{method}/a"
+        assert config.model.adapter_name_or_path == ()
+        assert config.train.output_dir == f"saves/Sprout/{method}/b"
+    oft = form.read({**form.proposed("Sprout", "oft"), "adapter_name_or_path": ["saves/Sprout/oft/a"]})
+    assert (
+        oft.model.adapter_name_or_path == ("saves/Sprout/oft/a",) and oft.model.model_name_or_path == "Sprout"
+    )
 
 
 def test_the_command_says_the_same_as_the_form() -> None:

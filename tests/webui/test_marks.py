@@ -31,13 +31,27 @@ def read_marks(text: str) -> dict[str, object]:
 def test_marks_count_what_is_changed_and_say_what_a_reset_brings_back() -> None:
     values = {**OPEN, "lora_rank": 4, "lora_alpha": "", "optim": "sgd", "extra": "{}"}
     facts = read_marks(marks.marks(values, OPEN, {"identity_name"}, "en"))
-    assert facts["panels"] == {"lora": 2, "advanced": 1, "extra": 1}
+    assert facts["panels"] == {"lora": 2, "optimizer": 1, "extra": 1}
     assert facts["changed"] == {
         "lora_rank": "16", "lora_alpha": "32", "optim": options()["optim"].default, "extra": "nothing",
     }  # fmt: skip
-    assert facts["hidden"] == ["identity_name", "interleave_probs"] and facts["folded"] == []
-    full = read_marks(marks.marks({**OPEN, "finetuning_type": "full"}, OPEN, (), "en"))
-    assert full["folded"] == ["lora"]
+    assert set(facts["hidden"]) == {"identity_name", *form.hidden(OPEN)}  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("method", "folded", "titles"),
+    [
+        ("lora", ["freeze"], {}),
+        ("oft", ["freeze"], {"lora": "oft"}),
+        ("freeze", ["lora"], {}),
+        ("full", ["lora", "freeze"], {}),
+    ],
+)
+def test_a_fold_without_controls_is_gone_and_the_adapters_fold_is_called_as_the_method(
+    method: str, folded: list[str], titles: dict[str, str]
+) -> None:
+    facts = read_marks(marks.marks(form.proposed("Sprout", method), OPEN, (), "en"))
+    assert facts["folded"] == folded and facts["titles"] == titles
 
 
 @pytest.mark.parametrize("lang", list(LANGUAGES))

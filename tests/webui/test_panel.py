@@ -12,7 +12,7 @@ from trainer.config import RunConfig
 from trainer.events import Event, Failed, Finished, Note, Sample, Saved, Stopped
 from webui.findings import body
 from webui.i18n import LANGUAGES, say
-from webui.panel import Scene, Waiting, empty, head
+from webui.panel import Scene, Waiting, empty, head, method_name
 from webui.story import Story, told
 from webui.words import clock, count, marked, memory
 
@@ -89,6 +89,18 @@ def test_the_end_says_what_was_trained_how_long_and_where_it_lies() -> None:
     html = head(scene("finished", story(*ENDINGS["finished"])), "en", now=0.0)
     for part in ("Sprout", "identity", "LoRA, rank 8", "40 steps", "1:02", "0.500", "0.250", "saves/"):
         assert part in html
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_method_has_a_name(lang: str) -> None:
+    names = [
+        method_name(
+            RunConfig.from_flat({"finetuning_type": method, "freeze_trainable_layers": -3, "lora_rank": 5}),
+            lang,
+        )
+        for method in ("lora", "oft", "freeze", "full")
+    ]
+    assert len(set(names)) == 4 and "5" in names[0] and "3" in names[2] and "-" not in names[2]
 
 
 def test_a_failure_shows_its_sentence_and_the_way_out() -> None:

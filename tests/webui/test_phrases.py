@@ -65,11 +65,11 @@ def test_the_same_phrases_in_every_language() -> None:
 
 
 def test_a_refusal_is_said_in_one_language() -> None:
-    refusal = compat.REFUSED["use_dora"]
-    values = {"name": "use_dora", "value": "True", "reason": refusal.reason, "way": refusal.way}
+    refusal = compat.REFUSED["model_revision"]
+    values = {"name": "model_revision", "value": "dev", "reason": refusal.reason, "way": refusal.way}
     text, hint = say_sentence("option_refused", values, "zh")
-    assert text == "use_dora：'True' 不能在这里使用：本程序还没有这个功能。"
-    assert hint.startswith("请去掉它")
+    assert text == "model_revision：'dev' 不能在这里使用：本程序还没有这个功能。"
+    assert hint == "请用 main。"
 
 
 def test_sentences_within_a_sentence() -> None:

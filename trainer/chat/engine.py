@@ -23,6 +23,7 @@ from trainer.options import DataOptions
 
 if TYPE_CHECKING:
     from trainer.chat.prompt import Task
+    from trainer.model.quantization import Quantization
     from trainer.model.sides import Side
 
 State = Literal["empty", "loading", "ready", "generating"]
@@ -134,21 +135,21 @@ class ChatEngine:
         hub: str = "huggingface",
         trust_remote_code: bool = False,
         data: DataOptions | None = None,
+        quantization: Quantization | None = None,
     ) -> Loaded:
         """Loads `model` (catalogue name, folder or hub id) and takes the place of whatever was loaded.
 
         `adapters` are folders with adapters, which act together, or one whole tuned model: its folder, a GGUF file, or
         a folder with one, such as Ollama's. `model`, too, may be a GGUF file. `mode` says who answers: "base", "tuned",
         or "compare" for both. `data` says how large pictures are shown. Weights are fp32 on a CPU and in the GPU's half
-        precision there; those of a GGUF file are as it holds them.
+        precision there, with `quantization` in few bits; those of a GGUF file are as it holds them.
         Raises UserError for a model or checkpoint that cannot be used, for too little memory (the old model is gone by
         then), and while the engine loads or answers.
         """
         self._take("loading")
         try:
-            return self._replace(
-                model, adapters, mode, hub, template, trust_remote_code, sight(data or DataOptions())
-            )
+            how = (template, trust_remote_code, sight(data or DataOptions()), "auto", quantization)
+            return self._replace(model, adapters, mode, hub, *how)
         except Exception as error:
             problem = _explain(error, "chat_load_failed")
         finally:
@@ -175,7 +176,7 @@ class ChatEngine:
             _all(side.device or loader.device.type for side in sides),
             _all(side.dtype or str(loader.dtype).removeprefix("torch.") for side in sides),
             min(side.context for side in sides),
-            tuple(notes(model, base, wanted.adapters)), seen_by(sides),
+            tuple(notes(model, base, wanted.adapters, sides)), seen_by(sides),
         )  # fmt: skip
         return self._loaded
 

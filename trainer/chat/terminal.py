@@ -15,6 +15,7 @@ from trainer.chat.request import Chunk, Mode, Request, Turn
 from trainer.config import RunConfig
 from trainer.dataset.conversation import Media
 from trainer.errors import UserError, tell
+from trainer.model.quantization import wanted
 
 STOPPED = 130
 # Prompts that are answered before anything is printed: enough to sort them by length, few enough to see it move.
@@ -63,7 +64,7 @@ def _load(engine: ChatEngine, config: RunConfig, compare: bool) -> Loaded:
     mode: Mode = "compare" if compare else "tuned" if adapters else "base"
     return engine.load(
         config.model.model_name_or_path, adapters, mode, template=config.data.template, hub=config.model.hub,
-        trust_remote_code=config.model.trust_remote_code, data=config.data,
+        trust_remote_code=config.model.trust_remote_code, data=config.data, quantization=wanted(config.model),
     )  # fmt: skip
 
 

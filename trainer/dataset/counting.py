@@ -233,12 +233,13 @@ def _totals(reading: _Ledgering, lens: Lens, chosen_rows: _Chosen, config: RunCo
     reasons = reading.reasons + train.reasons + held.reasons
     lost = [*train.cut_away, *held.cut_away]
     endless = train.having(ENDLESS)
+    data, places = config.data, _places(train, config.data)
     return Totals(
         rows=len(train.usable),
         evaluation=len(held.usable),
         problems=tuple(problems[:MOST_PROBLEMS]),
         tokens=int(train.kept.sum()),
-        trained=train.trained,
+        trained=train.trained if data.stage != "pt" else int(train.kept.sum()) - places,
         longest=int(train.lengths.max(initial=0)),
         cut=train.having(CUT),
         steps=None,
@@ -247,7 +248,7 @@ def _totals(reading: _Ledgering, lens: Lens, chosen_rows: _Chosen, config: RunCo
         reasons=dict(reasons.most_common()),
         answers_cut=train.having(ANSWER_CUT),
         histogram=make_histogram(train.lengths, cutoff),
-        padding_saved=padding_share(train.kept, config.train.per_device_train_batch_size),
+        padding_saved=_padding(train, config),
         duplicates=find_twins(ledger.identities, train.usable, ledger.places),
         near_duplicates=ledger.sketches.find(train.usable, ledger.identities, ledger.places),
         overlap=_overlap(ledger, train, held),
@@ -262,9 +263,10 @@ def _totals(reading: _Ledgering, lens: Lens, chosen_rows: _Chosen, config: RunCo
         shortest_dropped=min(lost, default=0),
         longest_dropped=max(lost, default=0),
         pictures=train.pictures,
-        places=_places(train, config.data),
+        places=places,
         batch=config.train.per_device_train_batch_size,
-        packing=config.data.packing,
+        packing=data.packing,
+        stage=data.stage,
         template=config.data.template,
         datasets=(*config.data.dataset, *config.data.eval_dataset),
         sampled=bool(reading.partly),
@@ -277,6 +279,17 @@ def _overlap(ledger: Ledger, train: Selection, held: Selection) -> Overlap | Non
     return find_overlap(ledger.likenesses, train.usable, held.usable, ledger.places)
 
 
+def _padding(train: Selection, config: RunConfig) -> float:
+    """Blocks of joined texts are all full."""
+    if config.data.stage == "pt" and config.data.packing:
+        return 0.0
+    return padding_share(train.kept, config.train.per_device_train_batch_size)
+
+
 def _places(train: Selection, data: DataOptions) -> int:
     """What batches are made of."""
-    return len(fit(train.kept.tolist(), data.cutoff_len)) if data.packing else len(train.usable)
+    from trainer.dataset.blocks import cuts, packs_rows
+
+    if data.stage == "pt":
+        return len(cuts(train.kept, data.cutoff_len, data.packing))
+    return len(fit(train.kept.tolist(), data.cutoff_len)) if packs_rows(data) else len(train.usable)

@@ -65,7 +65,7 @@ def preview(
         ]
         return Page(views, start + size < len(kept.train))
     expander = _expander(processor, data)
-    rows = _window(choose(data.dataset_dir, data.dataset), data, hub, start, size + 1)
+    rows = _window(choose(data.dataset_dir, data.dataset, data.stage), data, hub, start, size + 1)
     return Page([view(renderer, row, expander) for row in rows[:size]], len(rows) > size)
 
 

@@ -83,7 +83,7 @@ class DatasetInfo:
 
     `split` may be a slice such as `train[:100]`. `ranking`: rows hold two answers, of which the chosen one is the
     better. `explicit`: the entry itself names the columns, so that one that no row has is a mistake; `tagged`: it names
-    the tags.
+    the tags. `texts_only`: it is refused for want of answers, and pre-training needs none.
     """
 
     name: str
@@ -98,6 +98,12 @@ class DatasetInfo:
     tagged: bool = False
     hub: HubSource | None = None
     split: str = "train"
+    texts_only: bool = False
+
+    @property
+    def barred(self) -> Refusal | None:
+        """The refusal of a dataset that no stage can learn from."""
+        return None if self.texts_only else self.refusal
 
 
 # Names where an entry has no "columns" or no "tags" at all: LLaMA-Factory's, and those that speak for themselves.
@@ -129,6 +135,14 @@ class _Refused(Exception):
         self.refusal = Refusal(code, values)
 
 
+class _Answerless(_Refused):
+    """An entry of texts without answers; `columns` are those that it names."""
+
+    def __init__(self, columns: Columns, code: str, **values: str | int | float) -> None:
+        super().__init__(code, **values)
+        self.columns = columns
+
+
 def parse_entry(folder: Path, name: str, entry: Any) -> DatasetInfo:
     """The dataset that an entry of the file in `folder` means; one that cannot be loaded has a refusal."""
     try:
@@ -153,11 +167,19 @@ def _parse(folder: Path, name: str, entry: Any) -> DatasetInfo:
         raise _Refused("data_formatting_unknown", value=shown(formatting), allowed=", ".join(FORMATTINGS))
     hub = _hub(entry)
     ranking = _flag(entry, "ranking")
+    refusal = None
+    try:
+        columns = _columns(entry.get("columns"), formatting, ranking)
+    except _Answerless as refused:
+        columns = refused.columns
+        refusal = Refusal(refused.refusal.code, {"name": name, **refused.refusal.values})
     return DatasetInfo(
         name=name,
         path=folder if hub else folder / _file_name(entry),
         formatting=cast(Formatting, formatting),
-        columns=_columns(entry.get("columns"), formatting, ranking),
+        columns=columns,
+        refusal=refusal,
+        texts_only=refusal is not None,
         tags=_tags(entry.get("tags"), formatting),
         num_samples=_count(entry.get("num_samples")),
         explicit=entry.get("columns") is not None,
@@ -235,11 +257,13 @@ def _columns(given: Any, formatting: str, ranking: bool) -> Columns:
     if columns.audios:
         raise _Refused("data_audios", column=columns.audios)
     if formatting == "alpaca" and not ranking and _only(columns) == ["prompt"]:
-        raise _Refused("data_entry_text", column=shown(columns.prompt))
+        raise _Answerless(columns, "data_entry_text", column=shown(columns.prompt))
     pair = ("chosen", "rejected") if ranking else ()
     # An alpaca answer without a question is a text to learn as it is.
     for each in (pair or ("response",)) if formatting == "alpaca" else ("messages", *pair):
         if getattr(columns, each) is None:
+            if each == "response" and columns.prompt:
+                raise _Answerless(columns, "data_entry_lacks", key="columns", what=each)
             raise _Refused("data_entry_lacks", key="columns", what=each)
     return columns
 

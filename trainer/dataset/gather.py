@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.dataset.blocks import gathered_in_blocks
 from trainer.dataset.cache import Origin, Source, rendered_source
 from trainer.dataset.conversation import RowProblem
 from trainer.dataset.entry import Hub
@@ -62,7 +63,8 @@ def gather(
         require_some(renderer, part, unfit, [name] if name else data.eval_dataset or data.dataset)
         parts[name] = part
         refused += unfit
-    return Gathered(table, parts, [*problems, *refused], notes_of(infos))
+    found = Gathered(table, parts, [*problems, *refused], notes_of(infos))
+    return gathered_in_blocks(found, data)
 
 
 def _table(sources: Sequence[Source], chosen_rows: Places) -> tuple[RowTable, list[RowProblem]]:

@@ -63,8 +63,8 @@ def load_info(dataset_dir: str | Path) -> dict[str, DatasetInfo]:
     return {name: parse_entry(path.parent, name, entry) for name, entry in _read(path).items()}
 
 
-def choose(dataset_dir: str | Path, names: Sequence[str]) -> list[DatasetInfo]:
-    """The datasets of these names. Raises UserError, for all of them at once, for a name that is not registered (listing those that are), for
+def choose(dataset_dir: str | Path, names: Sequence[str], stage: str = "sft") -> list[DatasetInfo]:
+    """The datasets of these names, for a training of this stage. Raises UserError, for all of them at once, for a name that is not registered (listing those that are), for
     what an entry asks and this program cannot do, and for a file that is not there."""
     if str(dataset_dir) == ONLINE:
         return [on_hub(name) for name in names]
@@ -73,7 +73,7 @@ def choose(dataset_dir: str | Path, names: Sequence[str]) -> list[DatasetInfo]:
     problems: list[UserError] = []
     for name in names:
         try:
-            found.append(_checked(name, known, str(dataset_dir)))
+            found.append(_checked(name, known, str(dataset_dir), stage))
         except UserError as error:
             problems.append(error)
     if problems:
@@ -81,13 +81,21 @@ def choose(dataset_dir: str | Path, names: Sequence[str]) -> list[DatasetInfo]:
     return found
 
 
-def _checked(name: str, known: Mapping[str, DatasetInfo], folder: str) -> DatasetInfo:
+def are_texts(dataset_dir: str | Path, names: Sequence[str]) -> bool:
+    """Whether all of these datasets are texts without answers, so that only pre-training can learn from them."""
+    known = load_info(dataset_dir)
+    return bool(names) and all(name in known and known[name].texts_only for name in names)
+
+
+def _checked(name: str, known: Mapping[str, DatasetInfo], folder: str, stage: str) -> DatasetInfo:
     info = known.get(name)
     if info is None:
         listed = ", ".join(known) or "-"
         raise UserError("data_unknown", field="dataset", name=name, folder=folder, names=listed)
-    if info.refusal is not None:
+    if info.refusal is not None and not (stage == "pt" and info.texts_only):
         raise UserError(info.refusal.code, field="dataset", **info.refusal.values)
+    if stage == "pt" and info.formatting != "alpaca":
+        raise UserError("pretraining_conversations", field="dataset", name=name, formatting=info.formatting)
     if info.hub is None:
         _require_file(info, folder)
     return info

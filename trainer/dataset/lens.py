@@ -24,10 +24,11 @@ class Lens:
     """Renders rows, and says of each what its tokens show."""
 
     def __init__(self, tokenizer: Any, data: DataOptions, processor: Any) -> None:
+        from trainer.dataset.plain import renderer_of
         from trainer.dataset.render import Renderer
 
         def renderer(**changed: Any) -> Renderer:
-            return Renderer(tokenizer, data.template, replace(data, **changed), processor)
+            return renderer_of(tokenizer, data.template, replace(data, **changed), processor)
 
         self.renderer = renderer()
         self.data = data

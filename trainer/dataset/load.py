@@ -75,8 +75,8 @@ def notes_of(infos: Sequence[DatasetInfo]) -> list[Note]:
 
 def chosen(data: DataOptions) -> tuple[list[DatasetInfo], list[DatasetInfo]]:
     """The datasets to train on and those to evaluate on. Raises UserError as `choose`."""
-    held = choose(data.dataset_dir, data.eval_dataset) if data.eval_dataset else []
-    return choose(data.dataset_dir, data.dataset), held
+    held = choose(data.dataset_dir, data.eval_dataset, data.stage) if data.eval_dataset else []
+    return choose(data.dataset_dir, data.dataset, data.stage), held
 
 
 def load_rows(data: DataOptions, seed: int, hub: Hub = "huggingface") -> Rows:

@@ -32,3 +32,16 @@ def fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         heapq.heappush(room.setdefault(rest, []), place)
         free |= 1 << rest
     return places
+
+
+def fit_in_order(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Neighbours together, as many as there is room for, so that the rows stay in their order."""
+    places: list[list[int]] = []
+    left = 0
+    for row, length in enumerate(lengths):
+        if not places or length > left:
+            places.append([])
+            left = capacity
+        places[-1].append(row)
+        left -= length
+    return places

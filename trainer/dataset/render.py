@@ -62,7 +62,7 @@ class Renderer:
         self._data = data
         self._processor = processor
         self._expander = Expander(processor, data, whole) if processor is not None else None
-        own, own_tools = _own_templates(tokenizer, processor)
+        own, own_tools = own_templates(tokenizer, processor)
         self.chat_template = pick(own, template)
         self._special = special_tokens(tokenizer)
         if self.chat_template != own:
@@ -263,7 +263,7 @@ class Renderer:
         return 0
 
 
-def _own_templates(tokenizer: Any, processor: Any) -> tuple[str, str]:
+def own_templates(tokenizer: Any, processor: Any) -> tuple[str, str]:
     """The model's own chat template, and the one that it has for conversations with tools, if that is another."""
     seen = getattr(processor, "chat_template", None)
     if seen:

@@ -48,6 +48,9 @@ def _of_totals(totals: Totals) -> Iterator[Fact]:
     yield Fact("seen_rows_held" if held else "seen_rows", {"rows": totals.rows, **held})
     values: Values = {"tokens": totals.tokens, "trained": totals.trained, "longest": totals.longest}
     yield Fact("seen_tokens", values)
+    if totals.stage == "pt" and totals.places:
+        code = "seen_joined" if totals.packing else "seen_split"
+        yield Fact(code, {"texts": totals.rows, "rows": totals.places, "cutoff": totals.cutoff})
     if totals.steps:
         yield Fact("seen_steps", totals.steps._asdict())
     if totals.answers_cut or totals.dropped:

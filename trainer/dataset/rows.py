@@ -12,6 +12,7 @@ from typing import Any
 from trainer.dataset.alpaca import read_alpaca
 from trainer.dataset.chat import ChatReader
 from trainer.dataset.conversation import Conversation, Row, RowProblem
+from trainer.dataset.documents import read_document
 from trainer.dataset.entry import DatasetInfo, Hub
 from trainer.dataset.fields import Bad, Texts, kind, wrong
 from trainer.dataset.files import Broken, Item, Tell
@@ -30,7 +31,8 @@ class Reading:
 
     `names` gives what `{{name}}` and the like become. Media lie beside the file of their row, else below `media_dir`,
     else below `dataset_dir`. `hub` decides where a dataset comes from that two hubs have; with `streaming` it is not
-    downloaded first. With `awaited` the last answer of a row may be missing: it is empty then.
+    downloaded first. With `awaited` the last answer of a row may be missing: it is empty then. `plain`: rows are texts
+    for pre-training.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -39,12 +41,13 @@ class Reading:
     hub: Hub = "huggingface"
     streaming: bool = False
     awaited: bool = False
+    plain: bool = False
 
     @classmethod
     def of(cls, data: DataOptions, hub: Hub = "huggingface", awaited: bool = False) -> Reading:
         """As the options say."""
         names = {"name": data.identity_name, "author": data.identity_author}
-        return cls(names, data.media_dir, data.dataset_dir, hub, data.streaming, awaited)
+        return cls(names, data.media_dir, data.dataset_dir, hub, data.streaming, awaited, data.stage == "pt")
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -98,7 +101,7 @@ class RowReader:
         self._info = info
         self._texts = Texts(reading.names)
         self._chat = ChatReader(info, self._texts, reading.awaited) if info.formatting != "alpaca" else None
-        self._awaited = reading.awaited
+        self._awaited, self._plain = reading.awaited, reading.plain
         self._finder = Finder(reading.folders)
         self._base = info.path.absolute()
         if info.hub:
@@ -123,6 +126,8 @@ class RowReader:
 
     def _conversation(self, row: dict[str, Any], file: str) -> Conversation:
         info, columns = self._info, self._info.columns
+        if self._plain:
+            return read_document(info, row)
         system = self._texts.text(row.get(columns.system), columns.system) if columns.system else ""
         gallery = Gallery(self._finder, columns, row, info.explicit, self._beside(file))
         if self._chat is None:

@@ -70,7 +70,7 @@ class Totals:
     language.SCRIPTS). folded: rows whose system prompt becomes a part of the first question.
     forgotten: rows with thoughts that the template takes out of every answer. shortest: tokens of the
     shortest row; shortest_dropped, longest_dropped: of the rows of which the cutoff leaves nothing (0: there are none).
-    sampled: only the first rows were counted; `steps` is None then.
+    sampled: only the first rows were counted; `steps` is None then. stage: "pt" for texts, which are cut into `places`.
     """
 
     rows: int
@@ -107,6 +107,7 @@ class Totals:
     template: str = ""
     datasets: tuple[str, ...] = ()
     sampled: bool = False
+    stage: str = "sft"
 
     @property
     def read(self) -> int:

@@ -15,6 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.dataset.blocks import in_blocks
 from trainer.dataset.cache import seen_by
 from trainer.dataset.chat_template import Unusable
 from trainer.dataset.conversation import Row, RowProblem
@@ -51,7 +52,7 @@ class Stream:
 
     def __init__(self, renderer: Renderer, data: DataOptions, seed: int, hub: Hub = "huggingface") -> None:
         self._renderer = renderer
-        given = choose(data.dataset_dir, data.dataset)
+        given = choose(data.dataset_dir, data.dataset, data.stage)
         # Samples of an exact number need to know all rows.
         self._infos = [replace(info, num_samples=None) for info in given]
         self._data = data
@@ -107,7 +108,7 @@ class Stream:
         self._note(refused)
         table = table_of(good)
         require_some(self._renderer, table, refused, self._data.dataset)
-        return table
+        return in_blocks(table, self._data)
 
     def _note(self, problems: Iterable[RowProblem]) -> None:
         for each in problems:
@@ -222,7 +223,7 @@ def held_back(data: DataOptions, seed: int, hub: Hub = "huggingface") -> Held:
         found = load_rows(data, seed, hub)
         return Held(found.evaluation, found.problems)
     problems: list[RowProblem] = []
-    infos = [replace(info, num_samples=None) for info in choose(data.dataset_dir, data.dataset)]
+    infos = [replace(info, num_samples=None) for info in choose(data.dataset_dir, data.dataset, data.stage)]
     rows = head(infos, lambda info: _usable(rows_of(info, data, hub), problems), data, seed)
     return Held(rows, problems)
 
@@ -232,7 +233,7 @@ def trained_on(data: DataOptions, seed: int, hub: Hub = "huggingface") -> Iterab
     if not data.streaming:
         return load_rows(data, seed, hub).train
     held = {_identity(row) for row in held_back(data, seed, hub).rows}
-    infos = choose(data.dataset_dir, data.dataset)
+    infos = choose(data.dataset_dir, data.dataset, data.stage)
     return (
         row for info in infos for row in _usable(rows_of(info, data, hub), []) if _identity(row) not in held
     )

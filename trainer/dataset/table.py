@@ -160,6 +160,14 @@ class RowTable(Sequence[Rendered]):
     def _row(self, block: int, place: int) -> Rendered:
         return self._blocks[block].row(place)
 
+    def tokens(self, place: int, first: int, last: int) -> NDArray[np.int32]:
+        """The tokens of one row from `first` up to `last`."""
+        number, inner = self._order[place].tolist()
+        block = self._blocks[number]
+        start = int(block.facts[inner - 1, 0]) if inner else 0
+        found: NDArray[np.int32] = block.tokens[start + first : start + last]
+        return found
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 

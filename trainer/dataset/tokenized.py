@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.dataset.gather import Gathered
+from trainer.dataset.plain import TextRenderer
 from trainer.dataset.render import IGNORED, Rendered, Renderer
 from trainer.dataset.table import Block, Builder, RowTable, whole_block
 from trainer.errors import UserError
@@ -27,7 +28,9 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError)
 
 def made_for(tokenizer: Any, renderer: Renderer) -> str:
     """A fingerprint of tokenizer and template."""
-    facts = (tokenizer.backend_tokenizer.to_str(), renderer.chat_template)
+    facts: tuple[str, ...] = (tokenizer.backend_tokenizer.to_str(), renderer.chat_template)
+    if isinstance(renderer, TextRenderer):
+        facts = (renderer.fingerprint,)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -54,7 +57,7 @@ def has_rows(folder: Path) -> bool:
 def read(folder: Path, tokenizer: Any, renderer: Renderer) -> Gathered:
     """The rows in a folder that has some. Raises UserError when they are another tokenizer's or template's, or broken."""
     if not (folder / ABOUT).exists():
-        return _read_theirs(folder, tokenizer)
+        return _read_theirs(folder, tokenizer, isinstance(renderer, TextRenderer))
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         known, parts = about["made_for"], dict(about["parts"])
@@ -115,13 +118,13 @@ def _note(code: str, folder: Path, train: RowTable) -> Note:
     return Note(code=code, values={"path": str(folder), "rows": len(train)})
 
 
-def _read_theirs(folder: Path, tokenizer: Any) -> Gathered:
+def _read_theirs(folder: Path, tokenizer: Any, plain: bool) -> Gathered:
     """A DatasetDict: `train`, and `validation` or a `validation_<name>` for each dataset."""
     import datasets
 
     try:
         splits = datasets.load_from_disk(str(folder))
-        tables = {str(name): _table(split, folder, len(tokenizer)) for name, split in splits.items()}
+        tables = {str(name): _table(split, folder, len(tokenizer), plain) for name, split in splits.items()}
         train = tables.pop("train")
     except (*_BROKEN, AttributeError, datasets.exceptions.DatasetsError) as error:
         raise _refused(folder, " ".join(str(error).split()) or type(error).__name__) from None
@@ -133,24 +136,26 @@ def _read_theirs(folder: Path, tokenizer: Any) -> Gathered:
     return Gathered(train, parts, [], [_note("tokenized_read_foreign", folder, train)])
 
 
-def _table(split: Any, folder: Path, vocabulary: int) -> RowTable:
+def _table(split: Any, folder: Path, vocabulary: int, plain: bool) -> RowTable:
     if "position_ids" in split.column_names:
         raise ValueError("its rows are packed already; make it again without packing")
     for name in ("images", "videos", "audios"):
         if name in split.column_names and any(split[name]):
             raise ValueError(f"its rows have {name}, which cannot be trained on yet")
     builder = Builder()
-    for row in _rows(split):
+    for row in _rows(split, plain):
         if max(row.input_ids, default=0) >= vocabulary:
             raise UserError("tokenized_other_model", field="tokenized_path", path=str(folder))
         builder.add(row)
     return whole_block(builder.close())
 
 
-def _rows(split: Any) -> Iterator[Rendered]:
+def _rows(split: Any, plain: bool) -> Iterator[Rendered]:
+    # LLaMA-Factory leaves the labels of a pre-training to its batches: they are the tokens.
+    labelled = "input_ids" if plain and "labels" not in split.column_names else "labels"
     for start in range(0, len(split), AT_ONCE):
         batch = split[start : start + AT_ONCE]
-        for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        for ids, labels in zip(batch["input_ids"], batch[labelled], strict=True):
             if len(ids) != len(labels):
                 raise ValueError("a row has more labels than tokens, or fewer")
             trained = sum(label != IGNORED for label in labels[1:])

@@ -56,7 +56,7 @@ def conversation_of(row: TableRow, data: DataOptions, hub: Hub = "huggingface") 
 def _in_dataset(row: TableRow, data: DataOptions, hub: Hub) -> Iterator[Conversation]:
     """The rows of this number that ask the same; several files of a folder count each from 1."""
     try:
-        (info,) = choose(data.dataset_dir, [row.dataset])
+        (info,) = choose(data.dataset_dir, [row.dataset], data.stage)
         if info.hub is not None:
             return
         reader = RowReader(info, Reading.of(data, hub))

@@ -16,7 +16,9 @@ from trainer.evaluate.rows import label_of, question_of
 from trainer.evaluate.scores import Tally
 from trainer.evaluate.session import Session, Spent
 from trainer.events import Event, Note, Started
+from trainer.model.counting import parameters
 from trainer.model.memory import give_back
+from trainer.model.quantization import wanted
 from trainer.model.sides import Loader, Plan, Side
 from trainer.model.voices import BASE, TUNED
 from trainer.paths import RunFolder
@@ -68,8 +70,9 @@ class Passes:
     def _load(self, plan: Plan, work: Work) -> tuple[Side, ...]:
         begun, config = time.monotonic(), self._config
         loader = Loader(
-            config.data.template, config.model.trust_remote_code, config.data, config.method.compute_type
-        )
+            config.data.template, config.model.trust_remote_code, config.data, config.method.compute_type,
+            wanted(config.model),
+        )  # fmt: skip
         sides = loader.load(plan)
         work.preparation_s += time.monotonic() - begun
         # A model that stands alone is the one in question.
@@ -97,7 +100,7 @@ class Passes:
         self._emit(
             Started(
                 task="eval", total_steps=rows, rows=rows, trained_tokens=0, trainable=0,
-                parameters=sum(each.numel() for each in model.parameters()), device=accelerator.name(),
+                parameters=parameters(model), device=accelerator.name(),
                 precision=str(model.dtype).removeprefix("torch."), resumed_from=done,
             )
         )  # fmt: skip

@@ -12,6 +12,7 @@ from trainer.errors import UserError
 from trainer.events import Note
 from trainer.model.catalog import resolve
 from trainer.model.sides import Plan, notes, plan
+from trainer.options import WHOLE_METHODS
 from trainer.paths import RunFolder
 
 
@@ -43,7 +44,7 @@ def _tuned_from(model: Path) -> Path | None:
     for folder in (model, model.parent):
         try:
             manifest = json.loads(RunFolder(folder).manifest.read_text(encoding="utf-8"))
-            base = Path(manifest["base"]) if manifest["method"] == "full" else None
+            base = Path(manifest["base"]) if manifest["method"] in WHOLE_METHODS else None
         except (OSError, ValueError, KeyError, TypeError):
             continue
         return base if base and (base / "config.json").is_file() else None

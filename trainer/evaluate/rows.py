@@ -52,7 +52,7 @@ def _all_rows(config: RunConfig, names: Sequence[str]) -> Chosen:
     data = config.data
     rows: list[Row] = []
     problems: list[RowProblem] = []
-    for info in choose(data.dataset_dir, names):
+    for info in choose(data.dataset_dir, names, data.stage):
         own: list[Row] = []
         for each in read_rows(info, Reading.of(data, config.model.hub, awaited=True), limit_of(info, data)):
             if isinstance(each, Row):

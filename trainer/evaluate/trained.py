@@ -64,7 +64,7 @@ def _trained_rows(config: RunConfig, data_folder: str) -> Iterable[Row]:
         return trained_on(data, config.train.seed, config.model.hub)
     return (
         row
-        for info in choose(data.dataset_dir, data.dataset)
+        for info in choose(data.dataset_dir, data.dataset, data.stage)
         for row in rows_of(info, data, config.model.hub)
         if isinstance(row, Row)
     )

@@ -15,6 +15,7 @@ from trainer.export.source import Source
 from trainer.export.subject import run_of
 from trainer.model.adapter import WEIGHTS, read_adapter
 from trainer.model.catalog import find
+from trainer.model.reshaped import reshaped
 from trainer.paths import RunFolder, write_atomic
 
 PIECE = 16 * 1024 * 1024
@@ -47,6 +48,8 @@ def write(source: Source, folder: Path, progress: Progress) -> list[Path]:
         while piece := weights.read(PIECE):
             copy.write(piece)
             progress.wrote(WEIGHTS, len(piece))
+    if changes := reshaped(adapter):
+        changes.write(folder)
     companions.write_voice(source, folder)
     manifest = RunFolder(run_of(adapter)).manifest
     record = read_json(manifest)

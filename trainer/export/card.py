@@ -8,8 +8,10 @@ from trainer import __version__
 from trainer.export.naming import model_name
 from trainer.export.source import Source
 from trainer.export.subject import run_of
+from trainer.model.adapter_files import kind_of, read_adapter
 from trainer.model.catalog import find
 from trainer.model.eyes import is_vision
+from trainer.model.reshaped import of_all
 from trainer.paths import write_atomic
 
 _TRANSFORMERS = """```python
@@ -24,8 +26,8 @@ from peft import PeftModel
 from transformers import {kind}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
-base = {kind}.from_pretrained({base!r})
-model = PeftModel.from_pretrained(base, ".")
+base = {kind}.from_pretrained({base!r}{stretch})
+{grow}model = PeftModel.from_pretrained(base, ".")
 ```
 """
 
@@ -47,7 +49,7 @@ def text(source: Source, format: str) -> str:
         *([f"base_model: {base}"] if "/" in base and not base.startswith("/") else []),
         "tags:",
         "- tuneboard",
-        *(["- lora"] if format == "adapter" else []),
+        *(f"- {kind_of(read_adapter(each)).lower()}" for each in source.adapters if format == "adapter"),
         "---",
     ]
     data = source.run_config.data
@@ -60,8 +62,16 @@ def text(source: Source, format: str) -> str:
         ("Written by", f"TuneBoard {__version__}"),
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows if value)]
-    how = (_PEFT if format == "adapter" else _TRANSFORMERS).format(kind=kind, base=base)
+    how = (_PEFT if format == "adapter" else _TRANSFORMERS).format(kind=kind, base=base, **_changes(source))
     return "\n".join([*facts, "", f"# {model_name(source.run_config)}", "", *table, "", how])
+
+
+def _changes(source: Source) -> dict[str, str]:
+    """What whoever loads the adapter has to change of its base first, as arguments and as a line."""
+    changes = of_all(source.adapters)
+    rope = f", rope_parameters={dict(changes.rope)!r}, max_position_embeddings={changes.positions}"
+    grow = f"base.resize_token_embeddings({changes.rows}, mean_resizing=False)\n"
+    return {"stretch": rope if changes.rope else "", "grow": grow if changes.rows else ""}
 
 
 def _base(source: Source) -> str:

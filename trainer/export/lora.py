@@ -15,15 +15,14 @@ from typing import Any, Protocol
 import torch
 
 from trainer.errors import UserError
-from trainer.model.adapter import WEIGHTS, read_adapter
+from trainer.export.rotation import rotated
+from trainer.model.adapter_files import CHANGES_BASE, WEIGHTS, kind_of, read_adapter
 from trainer.model.parts import PEFT_PREFIX
 from trainer.model.stored import Place, places, read
 
-# Begins by taking a part of the base's weights away, which is not written down in the adapter.
-CHANGES_BASE = ("pissa", "olora", "corda")
 _PART = re.compile(
     r"(?P<layer>.+)\.(?:(?P<side>lora_(?:embedding_)?[AB])(?:\.(?P<what>weight|bias))?"
-    r"|(?P<magnitude>lora_magnitude_vector)(?:\.weight)?|token_adapter\.(?P<rows>trainable_tokens_delta))"
+    r"|(?P<magnitude>lora_magnitude_vector)(?:\.weight)?|(?P<turn>oft_(?:embedding_)?R)\.weight|token_adapter\.(?P<rows>trainable_tokens_delta))"
 )
 
 
@@ -146,6 +145,9 @@ def read_changes(path: Path) -> Adapter:
         part = _PART.fullmatch(name)
         if part and part["rows"]:
             tokens[part["layer"]] = place
+        elif part and part["turn"]:
+            turned = rotated(config, place, embedding="embedding" in part["turn"])
+            changes.setdefault(f"{part['layer']}.weight", []).append(turned)
         elif part:
             what = (
                 "magnitude"
@@ -153,7 +155,7 @@ def read_changes(path: Path) -> Adapter:
                 else part["side"] + ("_bias" if part["what"] == "bias" else "")
             )
             layers.setdefault(part["layer"], {})[what] = place
-        elif "lora_" in name:
+        elif "lora_" in name or "oft_" in name:
             raise _unmergeable(path, f"there is a weight {name} of an unknown kind")
         else:
             changes.setdefault(name.replace(".base_layer.", "."), []).append(Replaced(place))
@@ -215,10 +217,14 @@ def _indices(path: Path, config: Mapping[str, Any], layer: str) -> tuple[int, ..
 
 
 def _require_plain(path: Path, config: Mapping[str, Any]) -> None:
-    kind = str(config.get("peft_type") or "LORA").upper()
-    if kind != "LORA":
+    kind = kind_of(config)
+    if kind not in ("LORA", "OFT"):
         raise UserError("export_adapter_kind", field="export_format", path=str(path), kind=kind)
+    if config.get("coft"):
+        raise _unmergeable(path, "its rotations are held small (coft), which only PEFT does")
     start = str(config.get("init_lora_weights") or "").lower()
+    if start == "pissa":
+        raise UserError("export_adapter_pissa", field="adapter_name_or_path", path=str(path))
     if start.startswith(CHANGES_BASE):
         raise _unmergeable(path, f"it began as {start} on weights that were changed beforehand")
     for name in ("layer_replication", "target_parameters", "megatron_config"):

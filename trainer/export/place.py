@@ -23,7 +23,7 @@ _SAME_START_S = 2.0
 _WRITTEN = (
     "receipt.json", "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*",
     "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.tiktoken", "*.model", "chat_template.*",
-    "*processor_config.json", "adapter_config.json", "manifest.json", "README.md", "Modelfile", "*.gguf", "*.py",
+    "*processor_config.json", "adapter_config.json", "base_changes.json", "manifest.json", "README.md", "Modelfile", "*.gguf", "*.py",
     "tekken.json", ".gitattributes", "pytorch_model*.bin", "*.txt", "*.sh", "*.md",
     "adapter", "merged", "gguf", "ollama", "quantized",
 )  # fmt: skip

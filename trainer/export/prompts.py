@@ -88,7 +88,7 @@ def _rows(config: RunConfig, sees: bool) -> list[tuple[Row, Origin]]:
     names = data.eval_dataset or data.dataset
     origin: Origin = "evaluation" if data.eval_dataset else "dataset"
     found: list[tuple[Row, Origin]] = []
-    for info in choose(data.dataset_dir, names) if names else ():
+    for info in choose(data.dataset_dir, names, data.stage) if names else ():
         rows: Iterator[Row] = (
             each for each in rows_of(info, data, config.model.hub) if isinstance(each, Row)
         )

@@ -31,6 +31,7 @@ from trainer.export.settings import read_json
 from trainer.export.source import Source
 from trainer.export.verdict import Verdict, is_tie, judge
 from trainer.export.voices import choose_desk
+from trainer.model.adapter_files import adds_up
 from trainer.model.memory import is_out_of_memory
 
 VERSION = 1
@@ -165,10 +166,11 @@ class _Maker:
     def _entry(self, key: str, made: Made, files: list[dict[str, Any]], verdict: Verdict) -> dict[str, Any]:
         place = self.target / made.folder
         config = read_json(self.at / made.folder / "adapter_config.json")
-        ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
+        # Other kinds of adapters vLLM does not serve.
+        ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()] if adds_up(config) else [0]
         commands = serve.commands(
             made.format, place, Path(_gguf(made)).name, model_name(self.config), min(self._context(), 8192),
-            str(self.source.base), self.source.processor is not None, max((int(r) for r in ranks if r), default=8),
+            str(self.source.base), self.source.processor is not None, max((int(r) for r in ranks if r is not None), default=8),
         )  # fmt: skip
         return {
             "key": key, "format": made.format, "type": made.type or self.source.dtype, "path": str(place),

@@ -12,6 +12,7 @@ import torch
 from trainer.errors import UserError
 from trainer.export.lora import Adapter, Change, LowRank, Replaced, Shift, read_changes
 from trainer.export.outline import Names, read_names
+from trainer.export.rotation import Rotated
 from trainer.model.catalog import weight_files
 from trainer.model.stored import Place, gathered, read
 
@@ -109,6 +110,9 @@ def _changed(path: Path, name: str, recipe: Recipe, changes: Sequence[Change]) -
             continue
         if isinstance(change, (LowRank, Shift)) and change.shape != recipe.shape:
             raise _unfit(path, f"{name} is {_size(recipe.shape)} here, {_size(change.shape)} there")
+        if isinstance(change, Rotated) and not change.fits(recipe.shape):
+            width = change.width or change.size
+            raise _unfit(path, f"{name} is {_size(recipe.shape)} here, {width} wide there")
         recipe = replace(recipe, changes=(*recipe.changes, change))
     return recipe
 

@@ -33,7 +33,8 @@ def commands(
     """What can be typed for one format that lies in `folder`; `gguf` is the file's name where there is one.
 
     `name` is what the model is called by its clients, `base` the model that an adapter is put on, `context` its longest
-    text in tokens. `sees`: the model reads pictures. `rank` is the largest one of the adapter's layers.
+    text in tokens. `sees`: the model reads pictures. `rank` is the largest one of the adapter's layers, 0 for
+    one that is no plain LoRA.
     """
     place = shlex.quote(str(folder))
     if format in ("gguf", "ollama"):
@@ -49,6 +50,8 @@ def commands(
         called = ollama_name(name)
         created = f"cd {place} && ollama create {called} -f Modelfile"
         return [Command("ollama_create", created), Command("ollama_run", f"ollama run {called}"), *served]
+    if format == "adapter" and not rank:
+        return [Command("peft", _on_base(base, folder, sees))]
     if format == "adapter":
         on = shlex.quote(base)
         modules = shlex.quote(f"{name}={folder}")

@@ -21,6 +21,7 @@ from trainer.export.recipe import Recipe, recipes
 from trainer.export.subject import Subject
 from trainer.export.template import exported
 from trainer.model.load import PROCESSORS, load_processor, read_tokenizer
+from trainer.model.reshaped import of_all
 from trainer.model.stored import DTYPES, FLOATING, WORDS, numel, read
 
 # Rows are read, changed and written in pieces of about this many numbers: 4 MB in fp32 stay in a processor's cache and
@@ -198,7 +199,8 @@ class Source:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.json as it is exported."""
-        return settings.model_config(self.base, self.dtype, self._untied, self._words())
+        found = settings.model_config(self.base, self.dtype, self._untied, self._words())
+        return of_all(self.adapters).written_into(found)
 
     @cached_property
     def generation(self) -> dict[str, Any]:

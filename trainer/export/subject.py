@@ -27,7 +27,7 @@ INHERITED = (
     "template", "dataset", "dataset_dir", "eval_dataset", "val_size", "max_samples", "cutoff_len", "default_system",
     "enable_thinking", "preserve_thinking", "media_dir", "identity_name", "identity_author", "image_max_pixels",
     "image_min_pixels", "video_max_pixels", "video_min_pixels", "video_fps", "video_maxlen", "seed", "system",
-    "finetuning_type", "mix_strategy", "interleave_probs", "streaming",
+    "finetuning_type", "stage", "mix_strategy", "interleave_probs", "streaming",
 )  # fmt: skip
 
 

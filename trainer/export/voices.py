@@ -21,6 +21,7 @@ from trainer.model.generation import Draw, Row, Seen
 from trainer.model.load import load_model, no_progress_bar
 from trainer.model.memory import free_bytes, give_back, needed_bytes
 from trainer.model.mixed import Untouched
+from trainer.model.reshaped import of_all
 from trainer.model.seeing import look
 from trainer.model.sides import attach
 
@@ -135,7 +136,7 @@ def in_transformers(
 
     Raises UserError for a folder that cannot be loaded.
     """
-    model: Any = load_model(folder, desk.dtype, trust=trust)
+    model: Any = load_model(folder, desk.dtype, trust=trust, shape=of_all(adapters).shape)
     if next(model.parameters()).device.type != desk.device.type:
         torch.nn.Module.to(model, desk.device)
     for path in adapters[:-1]:

@@ -20,6 +20,7 @@ from trainer.jobs import launch
 from trainer.jobs.job import Job
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.place import RECEIPT, ready
+from trainer.options import WHOLE_METHODS
 from trainer.paths import RunFolder
 
 ARCHIVES = 4
@@ -261,6 +262,6 @@ def _candidates(job: Job) -> Iterator[Candidate]:
 def _merged(job: Job) -> tuple[str, ...]:
     """The adapters that were part of the base when this one was trained."""
     adapters = job.config.model.adapter_name_or_path
-    if job.method == "full":
+    if job.method in WHOLE_METHODS:
         return ()
     return adapters if job.config.lora.create_new_adapter else adapters[:-1]

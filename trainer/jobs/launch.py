@@ -28,6 +28,15 @@ _IMPORTING = threading.Lock()
 EVALUATION = "trainer.evaluate.run"
 # The only place of the judge's key: flags are seen by everybody on the machine, files are sent to others.
 JUDGE_KEY = "TUNEBOARD_JUDGE_KEY"
+# Programs that keep curves send their makers nothing of their own; MLflow may keep a run in files, and a training does
+# not wait for minutes when its server is gone.
+QUIET = {
+    "WANDB_ERROR_REPORTING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 # Loggers that warn of formats which are cast on the way, and of packages that would be quicker.
 _TALKATIVE = ("bitsandbytes", "torch.utils._pytree")
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "trainer.train.sft")
@@ -39,6 +48,8 @@ def settle_environment() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Rows are tokenised before the data loader forks; tokenizers warns about that pair at each fork otherwise.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     # What libraries tell one another's authors is no news to the person who trains; `python -W` still shows it.
     if not sys.warnoptions:
         warnings.simplefilter("ignore", FutureWarning)
@@ -108,6 +119,11 @@ def after_restart(config: RunConfig) -> RunConfig:
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return config
     return config.with_values(resume_from_checkpoint="true", overwrite_output_dir=False)
+
+
+def variable(name: str) -> str | None:
+    """A variable of the person's environment that a file of settings names; None where there is none."""
+    return os.environ.get(name)
 
 
 def default_hub() -> Literal["huggingface", "modelscope"]:

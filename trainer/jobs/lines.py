@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trainer.events import (
     Evaluated,
     Event,
@@ -52,7 +54,9 @@ def line(event: Event) -> str:
             return _written(event)
         case Evaluated():
             parts = ", ".join(f"{name} {loss:.4f}" for name, loss in event.parts.items())
-            return f"step {event.step}  evaluation loss {event.loss:.4f}" + (f"  ({parts})" if parts else "")
+            # A loss beyond all reason has no perplexity that could be told.
+            said = f"evaluation loss {event.loss:.4f}, perplexity {math.exp(min(event.loss, 700)):.4g}"
+            return f"step {event.step}  {said}" + (f"  ({parts})" if parts else "")
         case Sample():
             asked = event.question or event.prompt
             return f"step {event.step}  {asked!r} -> {' '.join(event.answer.split())!r}"

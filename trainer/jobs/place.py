@@ -208,7 +208,7 @@ def require_usable(config: RunConfig, base: Path) -> None:
         if not getattr(config.data, name):
             continue
         try:
-            choose(locate_data(config.data.dataset_dir, base), getattr(config.data, name))
+            choose(locate_data(config.data.dataset_dir, base), getattr(config.data, name), config.data.stage)
         except UserError as error:
             problems.append(UserError(error.code, field=error.field and name, **error.values))
     if problems:

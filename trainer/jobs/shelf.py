@@ -101,7 +101,7 @@ class Shelf(Uploads):
                 raise UserError("shelf_not_ours", name=name)
             return self._original(name)
         info = parse_entry(self.folder, name, entry)
-        if info.refusal or info.hub or not info.path.exists():
+        if info.barred or info.hub or not info.path.exists():
             raise UserError("shelf_many_files", name=name)
         target = new_upload(self._cupboard().staging) / f"{propose_name(name)}.zip"
         try:
@@ -158,7 +158,7 @@ class Shelf(Uploads):
         return Shelved(
             name=name,
             rows=recipe.registered if recipe else None,
-            bytes=0 if info.refusal or info.hub else _size(info.path),
+            bytes=0 if info.barred or info.hub else _size(info.path),
             source=recipe.source if recipe else _source(info, entry),
             date=recipe.date if recipe else "",
             ours=recipe is not None,
@@ -174,8 +174,8 @@ def _source(info: DatasetInfo, entry: Any) -> str:
 
 
 def _problem(info: DatasetInfo) -> Reason | None:
-    if info.refusal:
-        return Reason(info.refusal.code, info.refusal.values)
+    if info.barred:
+        return Reason(info.barred.code, info.barred.values)
     if info.hub is None and not info.path.exists():
         return Reason("data_file_missing", {"name": info.name, "path": str(info.path)})
     return None

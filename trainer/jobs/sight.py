@@ -42,7 +42,7 @@ class Sight:
         self._base = base
         self._trust = trust_remote_code
         self._loading, self._lock = Lock(), Lock()
-        self._lenses: dict[Path, _Lens] = {}
+        self._lenses: dict[Any, _Lens] = {}
         self._samples: dict[Any, Totals] = {}
         self._countings: dict[Any, Counting] = {}
 
@@ -116,24 +116,37 @@ class Sight:
         if kept := kept_folder(ready.data):
             infos, paths = [], [kept]
         else:
-            infos = choose(ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset))
+            infos = choose(
+                ready.data.dataset_dir, (*ready.data.dataset, *ready.data.eval_dataset), ready.data.stage
+            )
             paths = [info.path for info in infos if info.hub is None]
         stamps = tuple(stamp for path in paths for stamp in _stamps(path))
-        model = (ready.model.model_name_or_path, ready.model.hub)
+        model = (ready.model.model_name_or_path, ready.model.hub, _words_key(ready))
         order = (ready.train.seed, ready.train.per_device_train_batch_size)
         return repr((model, order, ready.data, infos)), stamps
 
     def _lens(self, config: RunConfig) -> _Lens:
         launch.warm_up()
         from trainer.model import catalog
-        from trainer.model.load import load_processor, load_tokenizer
+        from trainer.model.vocabulary import open_words
 
         path = catalog.resolve_here(config.model.model_name_or_path, config.model.hub)
+        key = (path, _words_key(config))
         with self._loading:
-            if path not in self._lenses:
-                made = _Lens(load_tokenizer(path, self._trust), load_processor(path, self._trust))
-                _keep(self._lenses, path, made, KEPT)
-            return self._lenses[path]
+            if key not in self._lenses:
+                words = open_words(path, config.model, self._trust)
+                _keep(self._lenses, key, _Lens(words.tokenizer, words.processor), KEPT)
+            return self._lenses[key]
+
+
+def _words_key(config: RunConfig) -> Any:
+    """What beside the model's folder decides which words its tokenizer has."""
+    model = config.model
+    files = [*(Path(each) / "tokenizer.json" for each in model.adapter_name_or_path)]
+    if model.new_special_tokens_config:
+        files.append(Path(model.new_special_tokens_config).expanduser())
+    stamps = tuple((str(file), file.stat().st_mtime_ns if file.is_file() else 0) for file in files)
+    return model.add_tokens, model.add_special_tokens, stamps
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any, most: int) -> list[Any]:

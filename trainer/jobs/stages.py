@@ -14,5 +14,6 @@ def stage_of(config: RunConfig) -> Train:
     """The training that `stage` names; its libraries are imported here."""
     from trainer.train.sft import run_sft
 
-    stages: dict[str, Train] = {"sft": run_sft}
-    return stages[config.method.stage]
+    # Both learn by the same loss; what a row is, and which of its tokens are trained, the rooms below know.
+    stages: dict[str, Train] = {"sft": run_sft, "pt": run_sft}
+    return stages[config.data.stage]

@@ -12,6 +12,7 @@ from trainer.jobs.exports import Exports
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.results import Results
 from trainer.jobs.shelf import Limits, Shelf
+from trainer.jobs.survey import Survey
 from trainer.jobs.work import Run, run_stage
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Workspace:
         )
         self.results = Results(self.jobs, self.shelf)
         self.exports = Exports(self.jobs)
+        self.survey = Survey()
         # Hundreds of runs are looked through for it, while the page is served.
         threading.Thread(target=self.exports.tidy, name="tidy-exports", daemon=True).start()
 

@@ -1,157 +1,195 @@
-"""LoRA adapters on a model: which layers there are, a new one, an old one continued or merged."""
+"""Adapters on a model: a new one, an old one continued or merged."""
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError, safe_open
-from torch import nn
+from peft import LoraConfig, OFTConfig, PeftModel, get_peft_model
 from transformers.modeling_utils import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from trainer.errors import UserError
-from trainer.model.parts import PartName, parts_of
+from trainer.model import oft, pissa
+from trainer.model.adapter_files import WEIGHTS, adapted_layers, check_adapter, read_adapter
+from trainer.model.blocks import in_expanded
+from trainer.model.layers import (
+    LINEAR,
+    SEEING,
+    choose_experts,
+    choose_layers,
+    choose_whole,
+    linear_layers,
+    shortest,
+    tied_pair,
+)
+from trainer.model.parts import PartName
 from trainer.options import LoraOptions
 
-LINEAR = (nn.Linear, Conv1D)
-# What stays as it is unless the options say otherwise.
-SEEING: tuple[PartName, ...] = ("vision_tower", "multi_modal_projector")
-WEIGHTS = "adapter_model.safetensors"
+__all__ = [
+    "LINEAR",
+    "SEEING",
+    "WEIGHTS",
+    "check_adapter",
+    "choose_layers",
+    "linear_layers",
+    "merge",
+    "new_adapter",
+    "old_adapter",
+    "read_adapter",
+]
 
-
-def linear_layers(model: PreTrainedModel, frozen: Collection[PartName] = SEEING) -> list[str]:
-    """The full names of the linear layers outside of the frozen parts, by default of the language part; no head."""
-    head, parts = model.get_output_embeddings(), parts_of(model)
-    return [name for name in _all_linear(model, head) if parts.part_of(name) not in frozen]
-
-
-def _all_linear(model: PreTrainedModel, head: nn.Module | None = None) -> list[str]:
-    found: list[str] = []
-    # Its weights are read without asking the layer, so that an adapter there would learn nothing.
-    passed: list[str] = []
-    for name, module in model.named_modules():
-        if isinstance(module, nn.MultiheadAttention):
-            passed.append(f"{name}.")
-        elif isinstance(module, LINEAR) and module is not head and not name.startswith(tuple(passed)):
-            found.append(name)
-    return found
-
-
-def choose_layers(
-    model: PreTrainedModel, wanted: tuple[str, ...], frozen: Collection[PartName] = SEEING
-) -> list[str]:
-    """The full names of the layers that `lora_target` means: `all`, or ends of names such as q_proj.
-
-    Those of frozen parts are left out. Raises UserError with the names that exist when one of them matches nothing.
-    """
-    layers = linear_layers(model, frozen)
-    if wanted == ("all",):
-        return layers
-    unknown = [name for name in wanted if not any(_ends_with(layer, name) for layer in layers)]
-    if unknown:
-        known = ", ".join(sorted({layer.rsplit(".", 1)[-1] for layer in layers}))
-        raise UserError("lora_target_unknown", field="lora_target", names=", ".join(unknown), known=known)
-    return [layer for layer in layers if any(_ends_with(layer, name) for name in wanted)]
-
-
-def _ends_with(layer: str, name: str) -> bool:
-    return layer == name or layer.endswith(f".{name}")
+Kind = Literal["lora", "oft"]
 
 
 def new_adapter(
-    model: PreTrainedModel, options: LoraOptions, dtype: torch.dtype, frozen: Collection[PartName] = SEEING
+    model: PreTrainedModel,
+    options: LoraOptions,
+    dtype: torch.dtype,
+    frozen: Collection[PartName] = SEEING,
+    *,
+    kind: Kind = "lora",
+    whole: tuple[str, ...] = (),
+    checkpoint: Path | None = None,
+    expanded: int | None = None,
 ) -> PeftModel:
-    """The model with a fresh LoRA adapter, whose weights are in `dtype`; only they are trainable.
+    """The model with a fresh adapter, whose weights are in `dtype`; only they are trainable.
 
-    Raises UserError when there is no layer outside of the frozen parts.
+    `whole` names modules that are trained as they are and saved beside it, as `additional_target` does. PiSSA takes
+    the beginning of a run from its `checkpoint` when there is one. `expanded` of LLaMA-Pro's blocks get an adapter, and
+    no other layer. Raises UserError when there is no layer outside of the frozen parts, and for names, sizes or layers
+    that the method cannot have.
     """
-    layers = choose_layers(model, options.lora_target, frozen)
-    if not layers:
-        raise UserError("nothing_trains", field="freeze_language_model")
-    config = LoraConfig(
-        r=options.lora_rank,
-        lora_alpha=options.lora_alpha or 2 * options.lora_rank,
-        lora_dropout=options.lora_dropout,
-        target_modules=sorted(_shortest(layers, [name for name, _ in model.named_modules()])),
-        task_type="CAUSAL_LM",
-    )
-    adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)
+    modules = choose_whole(model, (*options.additional_target, *whole))
+    layers, experts = _where(model, options, kind, frozen, modules, expanded)
+    targets = shortest(layers, [name for name, _ in model.named_modules()])
+    if kind == "oft":
+        oft.check(model, layers)
+        config: LoraConfig | OFTConfig = oft.config_of(options, targets, modules)
+    else:
+        if options.pissa_init:
+            pissa.check(model, layers, options)
+        config = _lora(options, targets, modules, tied=bool(set(modules) & set(tied_pair(model))))
+        config.target_parameters = experts or None
+        config.fan_in_fan_out = any(isinstance(model.get_submodule(each), Conv1D) for each in layers)
+    with quiet():
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=dtype == torch.float32)
+    cast_trained(adapted, dtype)
+    if kind == "oft":
+        oft.drop_blocks(adapted)
+    elif options.pissa_init:
+        pissa.begin(adapted, options, checkpoint)
     return adapted
 
 
-def _shortest(layers: list[str], every: list[str]) -> set[str]:
-    """Last parts of the names where these mean the same layers, else the full names; the former are readable."""
-    short = {layer.rsplit(".", 1)[-1] for layer in layers}
-    reached = [layer for layer in every if layer.rsplit(".", 1)[-1] in short]
-    return short if len(reached) == len(layers) else set(layers)
+def _where(
+    model: PreTrainedModel, options: LoraOptions, kind: Kind, frozen: Collection[PartName], whole: list[str],
+    expanded: int | None,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """The layers that get an adapter, and the weights of experts that do; none of them inside of what is trained whole."""
+    wanted, field = (
+        (options.oft_target, "oft_target") if kind == "oft" else (options.lora_target, "lora_target")
+    )
+    experts = choose_experts(model, wanted, frozen)
+    both = [choose_layers(model, wanted, frozen, field, experts), experts]
+    for outer in whole:
+        both = [
+            [each for each in names if each != outer and not each.startswith(f"{outer}.")] for names in both
+        ]
+    if expanded is not None:
+        both = [in_expanded(model, names, expanded) for names in both]
+    layers, experts = both
+    if experts:
+        _require_plain(kind, options)
+    if not layers and not experts:
+        raise UserError("nothing_trains", field="freeze_language_model")
+    return layers, experts
+
+
+def _require_plain(kind: Kind, options: LoraOptions) -> None:
+    """Raises UserError for what PEFT cannot do on the weights of many experts at once."""
+    on = {"finetuning_type oft": kind == "oft", "use_dora": options.use_dora, "pissa_init": options.pissa_init,
+          "lora_dropout": options.lora_dropout > 0}  # fmt: skip
+    for name, value in on.items():
+        if value:
+            raise UserError("experts_plain", field="lora_target", name=name)
+
+
+def _lora(options: LoraOptions, targets: list[str], modules: list[str], *, tied: bool) -> LoraConfig:
+    return LoraConfig(
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha or 2 * options.lora_rank,
+        lora_dropout=options.lora_dropout,
+        use_rslora=options.use_rslora,
+        use_dora=options.use_dora,
+        target_modules=targets,
+        modules_to_save=modules or None,
+        # Otherwise PEFT would train the embedding and the head that is one with it apart.
+        ensure_weight_tying=tied,
+        task_type="CAUSAL_LM",
+    )
+
+
+def cast_trained(model: PeftModel, dtype: torch.dtype) -> None:
+    """Modules that are trained whole begin in the format of the frozen weights; that of the training is `dtype`."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype != dtype:
+            parameter.data = parameter.data.to(dtype)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, PEFT does not warn of what is meant here: adapters on tied embeddings, and block sizes it rounds."""
+    with warnings.catch_warnings():
+        for words in (
+            "Model has `tie_word_embeddings=True`",
+            "Model with `tie_word_embeddings=True`",
+            "Input and output embeddings are no longer tied",
+            "Invalid `oft_block_size`",
+            "Invalid `r`",
+            "PiSSA changes the base weights",
+            "fan_in_fan_out is set to",
+        ):
+            warnings.filterwarnings("ignore", message=words)
+        yield
 
 
 def old_adapter(model: PreTrainedModel, path: Path, dtype: torch.dtype, *, trainable: bool) -> PeftModel:
     """The model with an adapter from a folder. Raises UserError when it is none or belongs to another base."""
     check_adapter(model, path)
-    return PeftModel.from_pretrained(
-        model, str(path), is_trainable=trainable, autocast_adapter_dtype=dtype == torch.float32
-    )
+    with quiet():
+        adapted = PeftModel.from_pretrained(
+            model, str(path), is_trainable=trainable, autocast_adapter_dtype=dtype == torch.float32
+        )
+    if trainable:
+        cast_trained(adapted, dtype)
+        oft.drop_blocks(adapted)
+    return adapted
 
 
 def merge(model: PreTrainedModel, path: Path) -> PreTrainedModel:
     """The model with an adapter's changes added to its weights."""
     check_adapter(model, path)
-    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(path)).merge_and_unload(safe_merge=True)
+    _untie(model, path)
+    with quiet():
+        adapted = PeftModel.from_pretrained(model, str(path))
+        merged: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
     return merged
 
 
-def read_adapter(path: Path) -> dict[str, object]:
-    """An adapter's adapter_config.json. Raises UserError when the folder holds no adapter that can be loaded."""
-    try:
-        found = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _no_adapter(path, "there is no adapter_config.json") from None
-    except (OSError, ValueError):
-        raise _no_adapter(path, "adapter_config.json cannot be read") from None
-    if not isinstance(found, dict):
-        raise _no_adapter(path, "adapter_config.json does not hold names with values")
-    if not (path / WEIGHTS).is_file():
-        raise _no_adapter(path, f"there is no {WEIGHTS}")
-    return found
+def _untie(model: PreTrainedModel, path: Path) -> None:
+    """Gives the head weights of its own when an adapter sits on the embedding alone, or on the head alone.
 
-
-def _no_adapter(path: Path, reason: str) -> UserError:
-    return UserError("adapter_missing", field="adapter_name_or_path", path=str(path), reason=reason)
-
-
-def check_adapter(model: nn.Module, path: Path) -> None:
-    """Raises UserError when the adapter in `path` does not fit the layers of `model`: it has another base."""
-    base = str(read_adapter(path).get("base_model_name_or_path") or "?")
-    modules = dict(model.named_modules())
-    for name, side, shape in _shapes(path):
-        layer = modules.get(name)
-        weight = getattr(layer, "weight", None)
-        if weight is None:
-            reason = f"this model has no layer {name}"
-        else:
-            rows, columns = weight.shape if not isinstance(layer, Conv1D) else reversed(weight.shape)
-            have, need = (columns, shape[-1]) if side == "lora_A" else (rows, shape[0])
-            if have == need:
-                continue
-            reason = f"{name} has {have} {'inputs' if side == 'lora_A' else 'outputs'} here, {need} there"
-        raise UserError(
-            "adapter_other_base", field="adapter_name_or_path", path=str(path), base=base, reason=reason
-        )
-
-
-def _shapes(path: Path) -> Iterator[tuple[str, str, list[int]]]:
-    """Layer, lora_A or lora_B, and shape of each matrix of an adapter, from the file's header alone."""
-    try:
-        with safe_open(path / WEIGHTS, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118  safe_open is no mapping
-                for side in ("lora_A", "lora_B"):
-                    if f".{side}." in key:
-                        layer = key.split(f".{side}.")[0].removeprefix("base_model.model.")
-                        yield layer, side, file.get_slice(key).get_shape()
-    except (SafetensorError, OSError) as error:
-        raise _no_adapter(path, str(error)) from error
+    PEFT would add the changes to the weights that both share.
+    """
+    pair, config = tied_pair(model), read_adapter(path)
+    if not set(pair) & adapted_layers(path) or config.get("ensure_weight_tying"):
+        return
+    head = model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+    for each in (model.config, model.config.get_text_config()):
+        each.tie_word_embeddings = False

@@ -59,10 +59,11 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_quantized(folder: Path) -> bool:
-    return bool(_quantization(folder))
+    return bool(quantization_of(folder))
 
 
-def _quantization(folder: Path) -> dict[str, Any]:
+def quantization_of(folder: Path) -> dict[str, Any]:
+    """What config.json says of weights in few bits; empty for ordinary ones and where there is no config.json."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -73,7 +74,7 @@ def _quantization(folder: Path) -> dict[str, Any]:
 
 def require_package(folder: Path) -> None:
     """Raises UserError when a model of few bits was made by a package that is not installed."""
-    method = str(_quantization(folder).get("quant_method", ""))
+    method = str(quantization_of(folder).get("quant_method", ""))
     if method in PACKAGES and find_spec(method) is None:
         raise UserError("chat_needs_package", field="adapter_name_or_path", path=str(folder), package=method)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from trainer import device
 from trainer.errors import UserError
 from trainer.model.catalog import check_folder, weight_files
 from trainer.model.eyes import is_vision
+from trainer.model.parts import parts_of
+from trainer.model.quantization import Quantization, keep_layout, settings_for
 
 # Without any of these some families make up a tokenizer that knows no word.
 VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
@@ -109,32 +111,63 @@ def load_processor(path: Path, trust: bool = False) -> ProcessorMixin | None:
 
 
 def load_model(
-    path: Path, dtype: torch.dtype, *, attention: str = "sdpa", trust: bool = False
+    path: Path,
+    dtype: torch.dtype,
+    *,
+    attention: str = "sdpa",
+    trust: bool = False,
+    shape: Callable[[PretrainedConfig], None] | None = None,
+    scratch: bool = False,
+    quantization: Quantization | None = None,
 ) -> PreTrainedModel:
-    """The language model of a folder, on the CPU, with weights in `dtype`.
+    """The language model of a folder, on the CPU, with weights in `dtype`; with `quantization` in few bits, and those
+    on the accelerator where there is one.
+
+    `shape` changes the configuration before; with `scratch` the weights are random numbers, and no file is read.
 
     Raises UserError for a folder that is no model, a kind that transformers does not know, and weights that are
     missing, cut short or incomplete: a model is never filled up with random numbers.
     """
     check_folder(path)
-    weight_files(path)
+    if not scratch:
+        weight_files(path)
     config = _read_config(path, trust)
+    if shape is not None:
+        shape(config)
     loader = _loader(config, path, trust)
+    skipped = _left_alone(outline(path, trust)) if quantization else []
+    squeezed = settings_for(path, quantization, dtype, skipped)
     model: PreTrainedModel
+    if scratch:
+        return _begin(loader, config, dtype, _attention(attention, config, loader), trust)
     try:
         with no_progress_bar():
             model, report = loader.from_pretrained(
-                str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config),
+                str(path), config=config, dtype=dtype, attn_implementation=_attention(attention, config, loader),
                 trust_remote_code=trust, local_files_only=True, use_safetensors=True, output_loading_info=True,
+                **squeezed,
             )  # fmt: skip
     except (MemoryError, UserError):
         raise
+    except ImportError as error:
+        raise UserError("model_needs_package", path=str(path), reason=_first_line(error)) from error
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         raise UserError("model_weights_broken", path=str(path), reason=_first_line(error)) from error
     missing = sorted(report["missing_keys"])
     if missing:
         names = ", ".join(missing[:3])
         raise UserError("model_weights_missing", path=str(path), count=len(missing), names=names)
+    keep_layout(model)
+    _mend_generation(model)
+    return model
+
+
+def _begin(
+    loader: Any, config: PretrainedConfig, dtype: torch.dtype, attention: str | None, trust: bool
+) -> PreTrainedModel:
+    """A model with random weights, as its family begins."""
+    options = {"trust_remote_code": True} if trust else {}
+    model: PreTrainedModel = loader.from_config(config, dtype=dtype, attn_implementation=attention, **options)
     _mend_generation(model)
     return model
 
@@ -151,6 +184,16 @@ def outline(path: Path, trust: bool = False) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = loader.from_config(config, **options)
     return model
+
+
+def _left_alone(model: PreTrainedModel) -> list[str]:
+    """The layers that are never squeezed: what sees and hands over, and the head, on whose numbers words depend."""
+    parts, head = parts_of(model), model.get_output_embeddings()
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and (module is head or parts.part_of(name) != "language_model")
+    ]
 
 
 def require_known(path: Path, trust: bool = False) -> None:
@@ -212,9 +255,16 @@ def no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _attention(wanted: str, config: PretrainedConfig) -> str | None:
-    """None lets transformers choose what the model's family supports."""
+def _attention(wanted: str, config: PretrainedConfig, loader: Any) -> str | None:
+    """None lets transformers choose what the model's family supports, which not all do of flash attention."""
+    if wanted.startswith("flash") and not _knows_flash(config, loader):
+        return None
     return None if wanted == "sdpa" else wanted
+
+
+def _knows_flash(config: PretrainedConfig, loader: Any) -> bool:
+    kind = type(config)
+    return kind not in loader._model_mapping or bool(loader._model_mapping[kind]._supports_flash_attn)
 
 
 def _first_line(error: Exception) -> str:

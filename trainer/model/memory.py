@@ -17,30 +17,37 @@ from trainer.errors import UserError
 from trainer.model.catalog import weight_files
 from trainer.model.exported import gguf_of
 from trainer.model.gguf_file import parts
+from trainer.model.quantization import Quantization, packed_bytes, stored_method
 
 # Bytes per number in a safetensors header: https://github.com/huggingface/safetensors#format
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
 # Room for activations and the cache of keys and values, which grow with the conversation.
 _SPARE = 1.15
 _MIB = 1024 * 1024
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
-def needed_bytes(folders: Sequence[Path], dtype: torch.dtype) -> int:
-    """Memory in bytes that the weights of all these folders or GGUF files take in `dtype`, with some room."""
-    return int(sum(_needed(folder, dtype.itemsize) for folder in folders) * _SPARE)
+def needed_bytes(
+    folders: Sequence[Path], dtype: torch.dtype, quantization: Quantization | None = None
+) -> int:
+    """Memory in bytes that the weights of all these folders or GGUF files take in `dtype`, with some room.
+
+    Those that `quantization` squeezes take less.
+    """
+    return int(sum(_needed(folder, dtype.itemsize, quantization) for folder in folders) * _SPARE)
 
 
-def _needed(folder: Path, itemsize: int) -> int:
+def _needed(folder: Path, itemsize: int, quantization: Quantization | None) -> int:
     file = gguf_of(folder)
     if file is None:
-        return sum(_stored(each, itemsize) for each in weight_files(folder))
+        # Adapters lie on top as they are, and what is stored in few bits stays so.
+        squeezed = quantization if (folder / "config.json").is_file() and not stored_method(folder) else None
+        return sum(_stored(each, itemsize, squeezed) for each in weight_files(folder))
     # llama.cpp computes with the numbers as they are stored.
     return sum(part.stat().st_size for part in parts(file) if part.is_file())
 
 
-def _stored(file: Path, itemsize: int) -> int:
+def _stored(file: Path, itemsize: int, quantization: Quantization | None) -> int:
     with file.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
     total = 0
@@ -48,7 +55,8 @@ def _stored(file: Path, itemsize: int) -> int:
         if name != "__metadata__":
             begin, end = tensor["data_offsets"]
             # Floating-point weights are converted; everything else stays as it is stored.
-            total += (end - begin) * itemsize // _BYTES.get(tensor["dtype"], itemsize)
+            size = (end - begin) * itemsize // _BYTES.get(tensor["dtype"], itemsize)
+            total += packed_bytes(name, tuple(tensor["shape"]), size, quantization) if quantization else size
     return total
 
 
@@ -56,23 +64,17 @@ def free_bytes(device: torch.device) -> int:
     """Memory in bytes that can still be taken on a device: what a run in this process holds does not count."""
     if device.type != "cpu":
         return accelerator.free_memory(device)
-    return min(psutil.virtual_memory().available, _left_in_container())
+    return accelerator.free_ram()
 
 
-def _left_in_container() -> int:
-    """What a container's own limit leaves; the machine's figures know nothing of it."""
-    try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
-        stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return sys.maxsize
-    return limit - used + int(stat.get("inactive_file", 0))
-
-
-def require_room(folders: Sequence[Path], device: torch.device, dtype: torch.dtype) -> None:
+def require_room(
+    folders: Sequence[Path],
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: Quantization | None = None,
+) -> None:
     """Raises UserError with both numbers when the weights of `folders` do not fit on `device`."""
-    needed, free = needed_bytes(folders, dtype), free_bytes(device)
+    needed, free = needed_bytes(folders, dtype, quantization), free_bytes(device)
     if needed > free:
         raise UserError("chat_no_room", needed=_megabytes(needed), free=_megabytes(free), device=device.type)
 

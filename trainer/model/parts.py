@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from torch import nn
 from transformers.modeling_utils import PreTrainedModel
 
+from trainer.model.counting import numbers
 from trainer.options import MethodOptions
 
 PartName = Literal["vision_tower", "multi_modal_projector", "language_model"]
@@ -103,6 +104,6 @@ def shares(model: Any, parts: Parts) -> dict[PartName, Share]:
     trained, every = dict.fromkeys(PART_NAMES, 0), dict.fromkeys(PART_NAMES, 0)
     for name, parameter in model.named_parameters():
         part = parts.part_of(name.removeprefix(PEFT_PREFIX))
-        every[part] += parameter.numel()
+        every[part] += numbers(parameter)
         trained[part] += parameter.numel() if parameter.requires_grad else 0
     return {part: Share(trained[part], every[part]) for part in PART_NAMES if every[part]}

@@ -10,20 +10,27 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from trainer import device as accelerator
 from trainer.dataset.conversation import MediaKind
+from trainer.dataset.plain import TextRenderer
 from trainer.dataset.render import Renderer
 from trainer.errors import UserError, Values
 from trainer.events import Note
-from trainer.model.adapter import WEIGHTS, check_adapter, read_adapter
+from trainer.model.adapter import WEIGHTS, check_adapter, merge, quiet, read_adapter
+from trainer.model.adapter_files import adds_up, changes_base
 from trainer.model.catalog import check_folder, find, is_whole, resolve
 from trainer.model.exported import MODELFILE, gguf_of, is_export, require_package, things_in
 from trainer.model.generation import no_leftovers
 from trainer.model.llama import require_usable
-from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, load_tokenizer
+from trainer.model.load import PROCESSORS, choose_precision, load_model, load_processor, read_tokenizer
 from trainer.model.memory import require_room
+from trainer.model.quantization import Quantization, is_quantized
+from trainer.model.quantization import require_usable as require_quantizer
+from trainer.model.reshaped import grow, is_grown, of_all, tokenizer_folder
+from trainer.model.rope import reach
 from trainer.model.seeing import kinds
 from trainer.model.voices import TUNED, Mode
 from trainer.options import DataOptions
@@ -70,7 +77,8 @@ class Plan:
     def models(self) -> list[Path]:
         """Folders of the models that are kept in memory."""
         if self.whole is None:
-            apart = self.mode == "compare" and any(_changes_base(path) for path in self.adapters)
+            grown = any(is_grown(path, self.base) for path in self.adapters)
+            apart = self.mode == "compare" and (grown or _changes_base(self.adapters))
             return [self.base, self.base] if apart else [self.base]
         return [self.base, self.whole] if self.mode == "compare" else [self.whole]
 
@@ -151,13 +159,15 @@ def _is_whole_model(path: Path) -> bool:
 class Loader:
     """How models are loaded: template name (empty: the model's own), and trust in code that comes with a model.
 
-    `data` says how large pictures are shown, `compute` in which format is computed.
+    `data` says how large pictures are shown, `compute` in which format is computed, `quantization` in how few bits
+    weights are held that are not stored so already.
     """
 
     template: str
     trust: bool
     data: DataOptions
     compute: str = "auto"
+    quantization: Quantization | None = None
 
     @property
     def device(self) -> torch.device:
@@ -170,8 +180,11 @@ class Loader:
 
     def load(self, wanted: Plan) -> tuple[Side, ...]:
         """The sides of a plan, base first. Raises UserError when they do not fit into memory, or not together."""
-        require_room([*wanted.models, *wanted.adapters], self.device, self.dtype)
-        sides = [self._side(path, wanted.base) for path in wanted.models]
+        if self.quantization:
+            require_quantizer(self.quantization)
+        require_room([*wanted.models, *wanted.adapters], self.device, self.dtype, self.quantization)
+        sides = [self._side(path, wanted.base) for path in wanted.models[:-1]]
+        sides.append(self._side(wanted.models[-1], wanted.base, wanted.adapters))
         if wanted.mode == "base":
             return (_as(sides[0], sides[0].model, "base"),)
         if wanted.adapters:
@@ -185,24 +198,38 @@ class Loader:
             return _as(both, both.model, "base", UNTOUCHED), _as(both, both.model, TUNED, TUNED)
         return _as(both, both.model, "base", adapters_off=True), both
 
-    def _side(self, path: Path, base: Path) -> Side:
+    def _side(self, path: Path, base: Path, adapters: Sequence[Path] = ()) -> Side:
         # What has left the house must be heard with the template that it took along.
         template = "" if is_export(path) else self.template
         file = gguf_of(path)
         if file is not None:
+            if self.data.stage == "pt":
+                raise UserError("pretraining_gguf", field="model_name_or_path", path=str(file))
             from trainer.model.gguf_side import open_side
 
             return open_side(path, file, template, self.data)
         # A checkpoint that was written without a tokenizer speaks with that of its base.
         place = path if _has_words(path) else base
         processor = load_processor(place if _has_processor(place) else base, self.trust)
-        tokenizer = processor.tokenizer if processor else load_tokenizer(place, self.trust)
-        renderer = Renderer(tokenizer, template, self.data, processor)
-        model = load_model(path, self.dtype, trust=self.trust)
-        torch.nn.Module.to(model, self.device)
+        spoken = tokenizer_folder(place, adapters)
+        tokenizer: Any = processor.tokenizer if processor else read_tokenizer(spoken, self.trust)  # type: ignore[attr-defined]
+        if processor and spoken != place:
+            tokenizer = processor.tokenizer = read_tokenizer(spoken, self.trust)  # type: ignore[attr-defined]
+        renderer = self._renderer(tokenizer, template, processor)
+        changes = of_all(adapters)
+        model = load_model(
+            path, self.dtype, trust=self.trust, quantization=self.quantization, shape=changes.shape
+        )
+        if not is_quantized(model):
+            torch.nn.Module.to(model, self.device)
         model.eval().requires_grad_(False)
         stop_ids = _stop_ids(model, tokenizer, renderer)
         return Side(TUNED, model, tokenizer, renderer, stop_ids, _context(model), dtype=_few_bits(model))
+
+    def _renderer(self, tokenizer: Any, template: str, processor: Any) -> Renderer:
+        if self.data.stage != "pt":
+            return Renderer(tokenizer, template, self.data, processor)
+        return TextRenderer(tokenizer, template, self.data, processor, cut=True)
 
 
 def _few_bits(model: Any) -> str:
@@ -221,14 +248,23 @@ def _as(side: Side, model: Any, name: str, adapter: str = "", adapters_off: bool
 
 
 def attach(model: Any, adapters: Sequence[Path]) -> Any:
-    """The model with all adapters acting at once, under one name where PEFT can join them."""
+    """The model with all adapters acting at once: under one name where PEFT can join them, else all but the last merged."""
+    grow(model, of_all(adapters).rows)
+    if not _joins(adapters):
+        for path in adapters[:-1]:
+            model = merge(model, path)
+        adapters = adapters[-1:]
     for path in adapters:
         check_adapter(model, path)
     names = [TUNED] if len(adapters) == 1 else [f"part-{number}" for number in range(len(adapters))]
-    adapted = PeftModel.from_pretrained(model, str(adapters[0]), adapter_name=names[0])
-    for name, path in zip(names[1:], adapters[1:], strict=True):
-        adapted.load_adapter(str(path), adapter_name=name)
+    with quiet():
+        adapted = PeftModel.from_pretrained(model, str(adapters[0]), adapter_name=names[0])
+        for name, path in zip(names[1:], adapters[1:], strict=True):
+            adapted.load_adapter(str(path), adapter_name=name)
     if len(names) > 1:
+        # PEFT 0.21 would scale the sum once more; each part has its own scale already.
+        first: Any = adapted.peft_config[names[0]]
+        first.use_rslora = False
         # Side by side, the matrices give exactly the sum of the changes.
         adapted.add_weighted_adapter(names, [1.0] * len(names), TUNED, combination_type="cat")
     adapted.set_adapter(TUNED)
@@ -238,9 +274,13 @@ def attach(model: Any, adapters: Sequence[Path]) -> Any:
     return adapted.eval()
 
 
-def _changes_base(path: Path) -> bool:
-    """Whether an adapter has trained biases of the base itself: switching it off does not bring those back."""
-    return str(read_adapter(path).get("bias") or "none") != "none"
+def _joins(adapters: Sequence[Path]) -> bool:
+    return len(adapters) < 2 or all(adds_up(read_adapter(path)) for path in adapters)
+
+
+def _changes_base(adapters: Sequence[Path]) -> bool:
+    """Whether the base is another one with the adapters loaded: switching them off does not bring it back."""
+    return not _joins(adapters) or any(changes_base(read_adapter(path)) for path in adapters)
 
 
 def _speaks_only(model: Any) -> bool:
@@ -254,6 +294,9 @@ def _speaks_only(model: Any) -> bool:
 
 def _mixes(model: Any, stop_ids: frozenset[int]) -> bool:
     """Whether PEFT answers base and tuned in one batch; it refuses for some kinds of adapters (DoRA for one)."""
+    # Layers of other methods pass over whose row it is without a word (peft 0.21).
+    if not all(isinstance(each, LoraLayer) for each in model.modules() if isinstance(each, BaseTunerLayer)):
+        return False
     ids = torch.full((2, 2), min(stop_ids, default=0), device=model.device)
     try:
         with torch.inference_mode(), no_leftovers(model):
@@ -271,8 +314,7 @@ def _stop_ids(model: Any, tokenizer: Any, renderer: Renderer) -> frozenset[int]:
 
 def _context(model: Any) -> int:
     """The longest sequence in tokens that the model was made for."""
-    config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+    return reach(model.config) or 1 << 30
 
 
 def seen_by(sides: Sequence[Side]) -> tuple[MediaKind, ...]:
@@ -281,9 +323,14 @@ def seen_by(sides: Sequence[Side]) -> tuple[MediaKind, ...]:
     return tuple(kind for kind in taken[0] if all(kind in each for each in taken))
 
 
-def notes(model: str, base: Path, adapters: Sequence[Path]) -> Iterator[Note]:
-    """What the person should know of adapters that fit, but whose own record names another base."""
+def notes(model: str, base: Path, adapters: Sequence[Path], sides: Sequence[Side] = ()) -> Iterator[Note]:
+    """What the person should know of adapters that fit: whether their own record names another base, and whether
+    they are of a kind that cannot answer in one batch with the base.
+    """
+    in_turn = len(sides) == 2 and sides[0].adapters_off
     for path in adapters:
+        if in_turn and not adds_up(read_adapter(path)):
+            yield Note(code="adapter_in_turn", values={"path": str(path)})
         recorded = str(read_adapter(path).get("base_model_name_or_path") or "")
         if recorded and not _same_model(recorded, model, base):
             values: Values = {"path": str(path), "base": recorded, "model": model}

@@ -18,7 +18,7 @@ from trainer.options.evaluate import EvaluateOptions
 from trainer.options.export import EXPORT_FORMATS, GGUF_TYPES, ExportOptions
 from trainer.options.generate import GenerateOptions
 from trainer.options.lora import LoraOptions
-from trainer.options.method import MethodOptions
+from trainer.options.method import WHOLE_METHODS, MethodOptions
 from trainer.options.model import ModelOptions
 from trainer.options.optimizer import OptimizerOptions
 from trainer.options.train import TrainOptions
@@ -28,6 +28,7 @@ __all__ = [
     "GGUF_TYPES",
     "PANELS",
     "SECTIONS",
+    "WHOLE_METHODS",
     "DataOptions",
     "DistributedOptions",
     "EvaluateOptions",

@@ -7,9 +7,16 @@ from typing import Literal
 
 from trainer.options.declare import option
 
+# Of plain text every token is trained, whoever says it.
+_ANSWERS: dict[str, tuple[str, ...]] = {"stage": ("sft",)}
+
 
 @dataclass(frozen=True)
 class DataOptions:
+    stage: Literal["sft", "pt"] = option(
+        "sft", "What is learned: answers (sft), or plain text to its last word (pt).", label="Stage",
+        panel="advanced",
+    )  # fmt: skip
     dataset: tuple[str, ...] = option(
         (), "Names from dataset_info.json, separated by commas.", label="Dataset", panel="data", form=("identity",),
     )  # fmt: skip
@@ -32,12 +39,14 @@ class DataOptions:
     )  # fmt: skip
     train_on_prompt: bool = option(
         False, "Train on the questions too, not only on the answers.", label="Train on prompt", panel="advanced",
+        when=_ANSWERS,
     )  # fmt: skip
     mask_history: bool = option(
         False, "Train only on the last answer of each conversation.", label="Mask history", panel="advanced",
+        when=_ANSWERS,
     )  # fmt: skip
     packing: bool = option(
-        False, "Fill each row up to the cutoff with several examples; they never see each other.",
+        False, "Fill each row up to the cutoff with several examples, which never see each other; texts (pt) are joined and cut.",
         label="Packing", panel="memory",
     )  # fmt: skip
     val_size: float = option(
@@ -65,6 +74,7 @@ class DataOptions:
     )  # fmt: skip
     buffer_size: int = option(
         16384, "Rows among which streaming shuffles.", label="Shuffle buffer", panel="advanced", min=1, step=1,
+        when={"streaming": ("true",)},
     )  # fmt: skip
     tokenized_path: str = option(
         "", "Folder that keeps the rendered rows; where it has some, they are trained and the files are not read.",
@@ -79,13 +89,15 @@ class DataOptions:
     )  # fmt: skip
     default_system: str = option(
         "", "System prompt of rows that have none.", label="Default system prompt", panel="advanced",
+        when=_ANSWERS,
     )  # fmt: skip
     enable_thinking: bool = option(
         True, "Reasoning models: learn an empty thought where a row has none; off removes all thoughts.",
-        label="Enable thinking", panel="advanced",
+        label="Enable thinking", panel="advanced", when=_ANSWERS,
     )  # fmt: skip
     preserve_thinking: bool = option(
         False, "Reasoning models: keep the thoughts of earlier answers.", label="Preserve thinking", panel="advanced",
+        when=_ANSWERS,
     )  # fmt: skip
     image_max_pixels: int = option(
         768 * 768, "Larger pictures are made smaller, to this area.", label="Image max pixels", panel="multimodal",

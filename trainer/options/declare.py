@@ -48,7 +48,7 @@ def option(
 
     `default` holds for files and flags (LLaMA-Factory's and transformers' value); `form` is what the page proposes where
     that differs. `choices` are suggestions for a text option; a Literal type is a closed list. `when` names the options
-    and values under which the control is shown. `min` and `max` are inclusive.
+    and values under which the control is shown; of several names in a value one is enough. `min` and `max` are inclusive.
     """
     facts = {
         "help": help, "label": label, "panel": panel, "form": form, "min": min, "max": max, "step": step,

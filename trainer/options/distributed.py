@@ -31,7 +31,7 @@ class DistributedOptions:
     )  # fmt: skip
     fsdp: Literal["none", "full_shard", "shard_grad_op"] = option(
         "none", "PyTorch's FSDP2: share out weights, gradients and optimiser (full_shard), or not the weights.",
-        label="FSDP", panel="devices",
+        label="FSDP", panel="devices", when={"ds_stage": ("none",)},
     )  # fmt: skip
     fsdp_offload: bool = option(
         False, "FSDP: keep the parts in the memory of the machine.", label="FSDP offload", panel="devices",

@@ -7,14 +7,13 @@ from typing import Literal
 
 from trainer.options.declare import option
 
+# Methods that train weights of the model itself, and leave a whole model behind.
+WHOLE_METHODS = ("freeze", "full")
 _LAYERS: dict[str, tuple[str, ...]] = {"finetuning_type": ("freeze",)}
 
 
 @dataclass(frozen=True)
 class MethodOptions:
-    stage: Literal["sft", "pt"] = option(
-        "sft", "What is learned: answers (sft), or plain text to its last word (pt).", label="Stage", panel="advanced",
-    )  # fmt: skip
     finetuning_type: Literal["lora", "oft", "freeze", "full"] = option(
         "lora", "LoRA and OFT train a small adapter, freeze some layers, full every weight.", label="Method",
         panel="top",
@@ -53,6 +52,7 @@ class MethodOptions:
     )  # fmt: skip
     use_dft_loss: bool = option(
         False, "Weigh each token's loss by its own probability (DFT).", label="DFT loss", panel="advanced",
+        when={"stage": ("sft",)},
     )  # fmt: skip
     disable_shuffling: bool = option(
         False, "Take the rows in their order.", label="No shuffling", panel="advanced",

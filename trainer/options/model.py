@@ -7,7 +7,14 @@ from typing import Literal
 
 from trainer.options.declare import option
 
-_QUANTIZED: dict[str, tuple[str, ...]] = {"quantization_bit": ("8", "6", "5", "4", "3", "2", "1")}
+# Weights that are trained themselves cannot be held in a few bits.
+_ADAPTER: dict[str, tuple[str, ...]] = {"finetuning_type": ("lora", "oft")}
+_QUANTIZED: dict[str, tuple[str, ...]] = {**_ADAPTER, "quantization_bit": ("8", "6", "5", "4", "3", "2", "1")}
+_FOUR_BITS: dict[str, tuple[str, ...]] = {
+    **_ADAPTER,
+    "quantization_bit": ("4",),
+    "quantization_method": ("bnb",),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class ModelOptions:
     )  # fmt: skip
     quantization_bit: Literal["none", "8", "6", "5", "4", "3", "2", "1"] = option(
         "none", "Hold the frozen base in so few bits and train an adapter on it (QLoRA).", label="Quantization bits",
-        panel="memory",
+        panel="memory", when=_ADAPTER,
     )  # fmt: skip
     quantization_method: Literal["bnb", "hqq", "eetq"] = option(
         "bnb", "What quantizes: bitsandbytes (8 or 4 bits), HQQ (8 to 1), EETQ (8).", label="Quantization method",
@@ -43,11 +50,11 @@ class ModelOptions:
     )  # fmt: skip
     quantization_type: Literal["nf4", "fp4"] = option(
         "nf4", "The sixteen values of 4 bits: spread like weights (nf4) or like floating point (fp4).",
-        label="4-bit type", panel="memory", when={"quantization_bit": ("4",)},
+        label="4-bit type", panel="memory", when=_FOUR_BITS,
     )  # fmt: skip
     double_quantization: bool = option(
         True, "Quantize the scales of 4-bit blocks, too: 0.4 bits less for each weight.", label="Double quantization",
-        panel="memory", when={"quantization_bit": ("4",)},
+        panel="memory", when=_FOUR_BITS,
     )  # fmt: skip
     enable_liger_kernel: bool = option(
         False, "Liger's fused kernels, which save memory; needs a GPU and the package.", label="Liger kernels",
@@ -83,8 +90,15 @@ class ModelOptions:
     )  # fmt: skip
     train_from_scratch: bool = option(
         False, "Begin with random weights instead of the model's own.", label="Train from scratch", panel="advanced",
+        when={"finetuning_type": ("full",)},
     )  # fmt: skip
     moe_aux_loss_coef: float | None = option(
         None, "Mixture of experts: weight of the loss that keeps all experts at work; empty or 0 means none.",
         label="Router loss", panel="advanced", min=0, step=0.001,
     )  # fmt: skip
+
+    @property
+    def fits_words(self) -> bool:
+        """Whether the embeddings are to fit the tokenizer and to be trained: new words need that."""
+        given = self.add_tokens or self.add_special_tokens or self.new_special_tokens_config
+        return self.resize_vocab or bool(given)

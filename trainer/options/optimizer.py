@@ -80,5 +80,5 @@ class OptimizerOptions:
     )  # fmt: skip
     use_muon: bool = option(
         False, "Muon: updates of weight matrices made orthogonal; everything else by AdamW.", label="Muon",
-        panel="optimizer", when=_WHOLE,
+        panel="optimizer",
     )  # fmt: skip

@@ -41,7 +41,7 @@ class TrainOptions:
     )  # fmt: skip
     lr_scheduler_type: Literal[
         "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
-        "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay",
+        "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
     ] = option(
         "linear", "How the learning rate falls.", label="Learning rate schedule", panel="basics", form="cosine",
     )  # fmt: skip
@@ -110,10 +110,11 @@ class TrainOptions:
     )  # fmt: skip
     project: str = option(
         "tuneboard", "Name of the project at those programs.", label="Project", panel="saving",
+        when={"report_to": ("wandb", "trackio", "swanlab", "mlflow", "all")},
     )  # fmt: skip
     swanlab_mode: Literal["cloud", "local"] = option(
         "local", "SwanLab: keep the curve on this machine, or send it to the cloud of its makers.",
-        label="SwanLab mode", panel="saving",
+        label="SwanLab mode", panel="saving", when={"report_to": ("swanlab", "all")},
     )  # fmt: skip
     plot_loss: bool = option(
         False, "Write training_loss.png at the end.", label="Plot loss", panel="saving", form=True,

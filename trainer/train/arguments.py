@@ -14,7 +14,7 @@ from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.load import Precision
 from trainer.train.engine import Engine
-from trainer.train.optimizer import check_name, usable
+from trainer.train.optimizer import check, check_name
 
 # Rows evaluated at once while training, where nobody said how many: transformers' own number.
 EVALUATED_AT_ONCE = 8
@@ -36,7 +36,6 @@ REFUSED = {
     "eval_do_concat_batches": "evaluation measures the loss only",
     "eval_use_gather_object": "evaluation measures the loss only",
     "prediction_loss_only": "evaluation measures the loss only",
-    "auto_find_batch_size": "a run keeps the batch size it was given",
     "use_cache": "training has no use for a cache",
     "place_model_on_device": "the run places the model",
     "enable_jit_checkpoint": "it takes over signals of the process",
@@ -68,7 +67,7 @@ def make_arguments(
         arguments = SFTConfig(**given)
     # Several GPUs in one process would mean DataParallel, which this trainer does not do: the first one is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
-    usable(arguments)
+    check(config, arguments)
     return arguments
 
 
@@ -134,7 +133,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "eval_strategy": train.eval_strategy,
         "eval_steps": train.eval_steps,
         "load_best_model_at_end": train.load_best_model_at_end,
-        "report_to": list(train.report_to),
+        # The curve is handed on by `curves`: callbacks of transformers read the environment of the whole server.
+        "report_to": "none",
         "include_num_input_tokens_seen": train.include_num_input_tokens_seen,
         "ddp_timeout": train.ddp_timeout,
         "do_train": train.do_train,
@@ -149,7 +149,8 @@ def _explicit(config: RunConfig, precision: Precision, checkpointing: bool) -> d
         "padding_free": False,
         "pad_to_multiple_of": None,
         "neftune_noise_alpha": None,
-        "loss_type": "nll",
+        "loss_type": "dft" if config.method.use_dft_loss else "nll",
+        "train_sampling_strategy": "sequential" if config.method.disable_shuffling else "random",
         "router_aux_loss_coef": 0.0,
         "trust_remote_code": config.model.trust_remote_code,
         "push_to_hub": False,

@@ -66,7 +66,7 @@ class Asking:
     def _rows(self, wanted: set[int]) -> dict[int, Row | RowProblem]:
         """The rows with these numbers; of a folder of files those of the first that has them."""
         found: dict[int, Row | RowProblem] = {}
-        for info in choose(self._data.dataset_dir, self._names()):
+        for info in choose(self._data.dataset_dir, self._names(), self._data.stage):
             for row in read_rows(info, Reading.of(self._data, self._hub)):
                 if row.number in wanted:
                     found.setdefault(row.number, row)

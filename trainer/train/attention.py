@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.modeling_utils import PreTrainedModel
 
+from trainer.model.quantization import is_quantized
 from trainer.train.seeing import Eyes, Seen
 
 Rows = Sequence[Seen]
@@ -24,7 +25,7 @@ Rows = Sequence[Seen]
 NAME = "tuneboard_rows"
 PLAIN_LAYERS = {"full_attention", "sliding_attention", "attention"}
 # Arguments that change what attention computes and that are not handled here.
-UNHANDLED = ("softcap", "s_aux", "position_bias", "cache")
+UNHANDLED = ("s_aux", "position_bias", "cache")
 
 
 def attend_by_row(
@@ -38,13 +39,14 @@ def attend_by_row(
     sliding_window: int | None = None,
     row_lengths: tuple[int, ...] | None = None,
     row_blocks: torch.Tensor | None = None,
+    softcap: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of one flattened batch: (1, heads, tokens, size) in, (1, tokens, heads, size) out.
 
     `row_lengths` add up to the tokens. Tokens with the same number above 0 in `row_blocks` (1, tokens) see each other,
-    also ahead. Raises NotImplementedError for kinds of attention that need more than that, the causal order and a
-    window.
+    also ahead. `softcap` bounds the scores, as in Gemma 2. Raises NotImplementedError for kinds of attention that need
+    more than that, the causal order and a window.
     """
     given = [name for name in UNHANDLED if others.get(name) is not None]
     if row_lengths is None or attention_mask is not None or given:
@@ -52,7 +54,7 @@ def attend_by_row(
     lengths = list(row_lengths)
     blocks = [None] * len(lengths) if row_blocks is None else row_blocks[0].split(lengths)
     rows = [
-        _attend(q, k, v, dropout, scaling, _mask(q.shape[2], sliding_window, block, q.device))
+        _attend(q, k, v, dropout, scaling, _mask(q.shape[2], sliding_window, block, q.device), softcap)
         for q, k, v, block in zip(
             query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), blocks, strict=True
         )
@@ -67,12 +69,36 @@ def _attend(
     dropout: float,
     scaling: float | None,
     mask: torch.Tensor | None,
+    softcap: float | None = None,
 ) -> torch.Tensor:
+    if softcap is not None:
+        return _attend_capped(query, key, value, dropout, scaling, mask, softcap)
     attended = scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=mask is None,
         enable_gqa=query.shape[1] != key.shape[1],
     )  # fmt: skip
     return attended.transpose(1, 2)
+
+
+def _attend_capped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+    mask: torch.Tensor | None,
+    softcap: float,
+) -> torch.Tensor:
+    """Written out: torch's own kernels have no place for a bound of the scores."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = torch.tanh(scores / softcap) * softcap
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = torch.nn.functional.dropout(weights, dropout)
+    return (weights @ value).transpose(1, 2)
 
 
 def _mask(
@@ -174,5 +200,6 @@ def _rows_stay_apart(
                 flat = logits(rows, position_ids=positions, row_lengths=lengths)
     finally:
         model.train(training)
-    coarse = autocast is not None or model.dtype != torch.float32
+    # Weights of 8 bits meet inputs that are rounded to 8 bits, too, while nothing is learned.
+    coarse = autocast is not None or model.dtype != torch.float32 or is_quantized(model)
     return bool((flat - apart).norm() <= (3e-2 if coarse else 1e-4) * apart.norm())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import speed_metrics
 
 from trainer.train.checkpoints import Progress
+
+# The exponential of more is too large for a number.
+MOST_LOSS = 700.0
 
 
 class Sums(NamedTuple):
@@ -20,16 +24,21 @@ class Sums(NamedTuple):
     batches: int
 
 
+def perplexity(loss: float) -> float:
+    """Among how many tokens the model is as good as undecided; a loss beyond all reason stays a number of JSON."""
+    return math.exp(min(loss, MOST_LOSS))
+
+
 def metrics_of(parts: Mapping[str, Sums], prefix: str, begun: float) -> dict[str, float]:
     """`<prefix>_loss`, the mean over the trained tokens of all parts, and `<prefix>_<name>_loss` of those with a name.
 
-    `begun` is the clock's time at which the evaluation began, in seconds.
+    Beside each stands the perplexity, which is its exponential. `begun` is the clock's time at which the evaluation began, in seconds.
     """
     loss, trained, rows, batches = (sum(each) for each in zip(*parts.values(), strict=True))
-    metrics = {f"{prefix}_loss": loss / max(trained, 1)}
-    for name, part in parts.items():
-        if name:
-            metrics[f"{prefix}_{name}_loss"] = part.loss / max(part.trained, 1)
+    means = {f"{prefix}_": loss / max(trained, 1)}
+    means |= {f"{prefix}_{name}_": part.loss / max(part.trained, 1) for name, part in parts.items() if name}
+    metrics = {f"{name}loss": mean for name, mean in means.items()}
+    metrics |= {f"{name}perplexity": perplexity(mean) for name, mean in means.items()}
     metrics.update(speed_metrics(prefix, begun, num_samples=int(rows), num_steps=int(batches)))
     return metrics
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
-from trainer.dataset.packing import fit
+from trainer.dataset.packing import fit, fit_in_order
 from trainer.dataset.render import Rendered
 from trainer.dataset.table import RowTable
 from trainer.train.collation import IGNORED, Item, join, single
@@ -37,6 +37,11 @@ class Items(Dataset[Item]):
         row = self._rows[place]
         return single(row.input_ids, row.labels, row.media)
 
+    def longest(self, count: int) -> list[Item]:
+        """The `count` longest places; fewer where there are not so many."""
+        order = np.argsort(-self._sums()[0], kind="stable")[:count]
+        return [self[int(place)] for place in order]
+
     def most(self, count: int) -> tuple[int, int]:
         """Tokens, and trained tokens, of `count` places at most: the longest, and those with the most to learn."""
         sizes, trained = self._sums()
@@ -54,9 +59,9 @@ class Items(Dataset[Item]):
         return np.array([each for each, _ in found]), np.array([each for _, each in found])
 
 
-def items_of(rows: Sequence[Rendered], capacity: int | None) -> Items:
-    """Rows as places of a batch; with a `capacity` in tokens several rows share one."""
+def items_of(rows: Sequence[Rendered], capacity: int | None, in_order: bool = False) -> Items:
+    """Rows as places of a batch; with a `capacity` in tokens several rows share one, neighbours only when `in_order`."""
     if capacity is None:
         return Items(rows)
     lengths = rows.sizes.tolist() if isinstance(rows, RowTable) else [len(row.input_ids) for row in rows]
-    return Items(rows, fit(lengths, capacity))
+    return Items(rows, (fit_in_order if in_order else fit)(lengths, capacity))

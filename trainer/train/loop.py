@@ -13,15 +13,18 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers.trainer_pt_utils import LabelSmoother
 
+from trainer.train.adapters import adapts_head, hidden_head
 from trainer.train.arguments import accepted
 from trainer.train.attention import by_row, switches
 from trainer.train.checkpoints import Progress
 from trainer.train.collation import IGNORED, Collator, Flattened
 from trainer.train.engine import Engine
 from trainer.train.evaluation import Sums, metrics_of, results_of
+from trainer.train.experts import Kept, RouterLoss
 from trainer.train.flow import Flow
 from trainer.train.items import Items
 from trainer.train.noise import RowNoise
+from trainer.train.optimizer import usable
 from trainer.train.ranks import Ranks
 from trainer.train.together import TogetherTrainer
 
@@ -51,6 +54,7 @@ class RowTrainer(TogetherTrainer):
         eval_dataset: dict[str, Items],
         data_collator: Collator,
         noise_alpha: float | None = None,
+        router: RouterLoss | None = None,
         make_optimizer: Callable[[RowTrainer], torch.optim.Optimizer] | None = None,
         ranks: Ranks | None = None,
         engine: Engine | None = None,
@@ -66,12 +70,19 @@ class RowTrainer(TogetherTrainer):
         if isinstance(train_dataset, Flow):
             args.accelerator_config.dispatch_batches = False
             args.dataloader_num_workers = 0
-        super().__init__(
-            data_collator=data_collator,
-            train_dataset=look,
-            eval_dataset=look if eval_dataset else None,
-            **arguments,
-        )
+        kept, own = Kept(arguments["model"]), _trainable(arguments["model"])
+        self._head_adapted = adapts_head(arguments["model"])
+        with hidden_head(arguments["model"]):
+            super().__init__(
+                data_collator=data_collator,
+                train_dataset=look,
+                eval_dataset=look if eval_dataset else None,
+                **arguments,
+            )
+        kept.put_back()
+        # TRL rounds adapters on a base in few bits to bf16, those that are continued too.
+        for parameter, data in own:
+            parameter.data = data
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         args.label_smoothing_factor = smoothing
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
@@ -83,6 +94,7 @@ class RowTrainer(TogetherTrainer):
         flattened = isinstance(data_collator, Flattened) and not data_collator.flash
         self._switches = switches(self.model) if flattened else []
         self._noise = RowNoise(noise_alpha) if noise_alpha else None
+        self._router = router
         self._make_optimizer = make_optimizer
         self._trainable = [each for each in self.model.parameters() if each.requires_grad]
         self._size = self.model.num_parameters(exclude_embeddings=True)
@@ -132,26 +144,36 @@ class RowTrainer(TogetherTrainer):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             total = self.summed_loss(model, inputs, facts)
         items: Any = facts["trained"] if num_items_in_batch is None else num_items_in_batch
-        return total / items * self.accelerator.num_processes
+        loss = total / items * self.accelerator.num_processes
+        return (
+            loss if self._router is None else loss + self._router.take(self.args.gradient_accumulation_steps)
+        )
 
     def _noisy(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
         if self._noise is None or not self.model.training:
             return nullcontext()
         return self._noise.on(self.model.get_input_embeddings(), inputs)
 
-    def summed_loss(self, model: nn.Module, inputs: dict[str, Any], facts: dict[str, Any]) -> torch.Tensor:
-        """The loss of one batch, summed over its trained tokens."""
+    def summed_loss(
+        self, model: nn.Module, inputs: dict[str, Any], facts: dict[str, Any], loss_type: str = ""
+    ) -> torch.Tensor:
+        """The loss of one batch, summed over its trained tokens; by default of the kind that is trained."""
+        loss_type = loss_type or self.args.loss_type
         keep, targets = facts["keep"], facts["targets"]
         labels = inputs.pop("labels")
-        special = self.args.label_smoothing_factor or self.args.loss_type != "nll"
+        special = self.args.label_smoothing_factor or loss_type != "nll" or self._head_adapted or self._router
         # The fused head reads its weights without asking the layer, which has to be asked where they are split up.
         whole = labels.device.type != "cpu" and not self.engine.splits_weights
         if whole and not special and keep.numel() * self._vocabulary > MOST_LOGITS:
             fused: torch.Tensor = model(**inputs, labels=labels, fused_lm_head=True).log_probs
             return -fused.sum()
-        logits = model(**inputs, logits_to_keep=keep).logits.float().flatten(0, 1)
+        asking = self._router.asking if self._router else {}
+        outputs = model(**inputs, logits_to_keep=keep, **asking)
+        if self._router:
+            self._router.keep(outputs)
+        logits = outputs.logits.float().flatten(0, 1)
         targets = targets.flatten()
-        if self.args.loss_type != "dft":
+        if loss_type != "dft":
             return cross_entropy(
                 logits, targets, ignore_index=IGNORED, reduction="sum",
                 label_smoothing=self.args.label_smoothing_factor,
@@ -188,7 +210,8 @@ class RowTrainer(TogetherTrainer):
             inputs = self._prepare_inputs(batch)
             facts = {name: inputs.pop(name) for name in FACTS}
             with torch.no_grad():
-                total += float(self.summed_loss(self.model, inputs, facts))
+                # How sure the model is of a token weighs in what it learns, not in how it is judged.
+                total += float(self.summed_loss(self.model, inputs, facts, loss_type="nll"))
             trained += int(facts["trained"])
             self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         total, trained = self.ranks.sums(total, trained)
@@ -200,6 +223,8 @@ class RowTrainer(TogetherTrainer):
         if self.optimizer is None and self._make_optimizer is not None:
             with accepted():
                 self.optimizer = self._make_optimizer(self)
+        if self.optimizer is None:
+            self.optimizer_cls_and_kwargs = usable(self.args)
         with accepted():
             optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         return optimizer
@@ -214,10 +239,12 @@ class RowTrainer(TogetherTrainer):
         self.state.num_input_tokens_seen += inputs["tokens"]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.args.lr_scheduler_type == "warmup_stable_decay" and not self.args.lr_scheduler_kwargs:
-            # A third of the steps after the warm-up at the peak, two thirds falling.
+        given = dict(self.args.lr_scheduler_kwargs or {})
+        if self.args.lr_scheduler_type == "warmup_stable_decay" and "num_decay_steps" not in given:
+            # A third of the steps after the warm-up at the peak, unless it says how many; the others falling.
             rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
-            self.args.lr_scheduler_kwargs = {"num_decay_steps": max(1, rest - rest // 3)}
+            stable = given.pop("num_stable_steps", rest // 3)
+            self.args.lr_scheduler_kwargs = {**given, "num_decay_steps": max(1, rest - stable)}
         with accepted():
             return super().create_scheduler(num_training_steps, optimizer)
 
@@ -250,3 +277,7 @@ class RowTrainer(TogetherTrainer):
 
     def _places_at_once(self) -> int:
         return int(self.args.train_batch_size * self.ranks.count)
+
+
+def _trainable(model: nn.Module) -> list[tuple[nn.Parameter, torch.Tensor]]:
+    return [(each, each.data) for each in model.parameters() if each.requires_grad]

@@ -1,4 +1,4 @@
-"""Memory: how much a run has taken, whether activations fit, and giving everything back."""
+"""Memory: how much a run has taken, and giving everything back."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-from transformers.modeling_utils import PreTrainedModel
 
 from trainer import device
-from trainer.model.load import Precision
 
 MB = 1024 * 1024
-# Kept free for what no estimate sees: kernels' workspaces, fragments, other programs.
-SPARE = 0.15
 
 
 class Meter:
@@ -40,46 +34,6 @@ def resident_bytes() -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * 4096
-
-
-def free_bytes() -> int:
-    """Memory that is free on the device, or in RAM; a very large number where the system does not tell."""
-    if device.is_accelerated():
-        return device.free_memory()
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        facts = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-        return facts["MemAvailable"] * 1024
-    except (OSError, ValueError, IndexError, KeyError):
-        return 1 << 60
-
-
-class Estimate(NamedTuple):
-    """Bytes that a run needs beyond what is taken already, without checkpointing, and those that are free."""
-
-    need: int
-    free: int
-
-    @property
-    def too_much(self) -> bool:
-        return self.need > self.free * (1 - SPARE)
-
-
-def estimate(model: PreTrainedModel, precision: Precision, tokens: int, trained: int) -> Estimate:
-    """What a run on batches of `tokens` tokens, `trained` of them with a loss, needs besides the loaded model.
-
-    Per layer and token some 34 vectors of the hidden width are kept in 16 bits (Korthikanti et al., arXiv 2205.05198,
-    without the quadratic part, which the attention kernels avoid), twice that in 32 bits; the MLP's share of 16 grows
-    with its real width. On top: logits with their gradient in fp32, gradients and two moments of what is trained.
-    """
-    config = model.config.get_text_config()
-    width, layers = config.hidden_size, config.num_hidden_layers
-    inner = getattr(config, "intermediate_size", None) or 4 * width
-    size = 2 if precision.autocast or precision.name == "pure_bf16" else 4
-    per_token = layers * (18 * width + 4 * inner) * size
-    logits = 3 * trained * config.vocab_size * 4
-    learned = sum(each.numel() * each.element_size() for each in model.parameters() if each.requires_grad)
-    return Estimate(tokens * per_token + logits + 3 * learned, free_bytes())
 
 
 @contextmanager

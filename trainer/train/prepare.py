@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
@@ -13,7 +12,9 @@ from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Note
+from trainer.model import oft
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
+from trainer.model.adapter_files import kind_of
 from trainer.model.load import Precision, load_model
 from trainer.model.parts import (
     PART_NAMES,
@@ -25,15 +26,22 @@ from trainer.model.parts import (
     parts_of,
     shares,
 )
+from trainer.model.quantization import is_quantized
+from trainer.model.vocabulary import Words
+from trainer.options import WHOLE_METHODS
 from trainer.train.attention import Rows, why_not_by_row
+from trainer.train.casting import upcast_logits, upcast_norms
 from trainer.train.collation import Collator, Flattened, Padded, untrained
 from trainer.train.engine import Engine, keep_used_names, place
+from trainer.train.frozen import train_some
+from trainer.train.kernels import attention_note, choose_attention
 from trainer.train.seeing import Eyes
 from trainer.train.shallow import shallow
+from trainer.train.shaping import Shaping, train_words
+from trainer.train.squeezed import chosen_quantization, require_no_merge, size_note
 
 # In bf16 a CPU prepares its kernels anew for each length: rounding up to this made steps a fifth quicker.
 BF16_MULTIPLE = 256
-FLASH = {"fa2": ("flash_attention_2", "flash_attn"), "fa3": ("flash_attention_3", "flash_attn_interface")}
 
 
 class Prepared(NamedTuple):
@@ -43,52 +51,98 @@ class Prepared(NamedTuple):
     notes: list[Note]
 
 
-def attention_of(choice: str) -> str:
-    """transformers' name for an option's value. Raises UserError for a kernel that this machine does not have."""
-    if choice == "disabled":
-        return "eager"
-    if choice == "auto":
-        name, package = FLASH["fa2"]
-        return name if device.is_accelerated() and importlib.util.find_spec(package) else "sdpa"
-    if choice in FLASH:
-        name, package = FLASH[choice]
-        if not device.is_accelerated() or not importlib.util.find_spec(package):
-            raise UserError("flash_not_installed", field="flash_attn", value=choice, package=package)
-        return name
-    return choice
-
-
 def prepare_model(
-    config: RunConfig, path: Path, precision: Precision, engine: Engine | None = None
+    config: RunConfig,
+    path: Path,
+    precision: Precision,
+    checkpoint: Path | None = None,
+    words: Words | None = None,
+    engine: Engine | None = None,
 ) -> Prepared:
-    """Loads the base onto the device, and adds what is trained."""
-    full = config.method.finetuning_type == "full"
-    dtype = precision.trainable if full else precision.frozen
-    attention = attention_of(config.model.flash_attn)
-    adapters = [Path(each) for each in config.model.adapter_name_or_path]
-    for adapter in adapters:
-        read_adapter(adapter)
-    model = load_model(path, dtype, attention=attention, trust=config.model.trust_remote_code)
+    """Loads the base onto the device, and adds what is trained; `checkpoint` is the one that a run goes on from.
+
+    `words` are the tokenizer's, to which the base is fitted where the config asks for it.
+    """
+    attention, notes = choose_attention(config.model.flash_attn, precision)
+    quantization, told = chosen_quantization(config, path)
+    method = config.method.finetuning_type
+    dtype = precision.trainable if method == "full" else precision.frozen
+    for adapter in config.model.adapter_name_or_path:
+        read_adapter(Path(adapter))
+    shaping = Shaping(config, words)
+    model = load_model(
+        path, dtype, attention=attention, trust=config.model.trust_remote_code, quantization=quantization,
+        shape=shaping.positions, scratch=config.model.train_from_scratch,
+    )  # fmt: skip
+    whole = shaping.vocabulary(model)
+    notes += shaping.notes
     keep_used_names(model)
-    place(model, engine or Engine())
+    if not is_quantized(model):
+        place(model, engine or Engine())
+    notes += [attention_note(model), *told, *size_note(model)]
+    if method in WHOLE_METHODS:
+        prepared = _whole(config, model, precision, whole)
+    else:
+        prepared = _adapted(config, model, path, precision, checkpoint, whole)
+    if config.model.upcast_layernorm:
+        count = upcast_norms(prepared.model)
+        notes.append(Note(code="norms_in_fp32", values={"count": count}))
+    if config.model.upcast_lmhead_output:
+        upcast_logits(prepared.model)
+    return Prepared(prepared.model, [*notes, *prepared.notes])
+
+
+def _whole(
+    config: RunConfig, model: PreTrainedModel, precision: Precision, words: tuple[str, ...]
+) -> Prepared:
+    """The model itself, with all or some of its weights trainable, the modules of new `words` among them."""
     parts = parts_of(model)
     frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
-    if full:
-        _train_all_but(model, parts, frozen)
-        return Prepared(model, _shares_note(model, parts))
+    if config.method.finetuning_type == "freeze":
+        note = train_some(model, config.method, parts, frozen, precision.trainable)
+        train_words(model, words, precision.trainable)
+        return Prepared(model, [note, *_shares_note(model, parts)])
+    _train_all_but(model, parts, frozen)
+    return Prepared(model, _shares_note(model, parts))
+
+
+def _adapted(
+    config: RunConfig,
+    model: PreTrainedModel,
+    path: Path,
+    precision: Precision,
+    checkpoint: Path | None,
+    whole: tuple[str, ...],
+) -> Prepared:
+    """The model with an adapter, new or continued, that alone is trained; `whole` are modules beside a new one."""
+    adapters = [Path(each) for each in config.model.adapter_name_or_path]
+    parts = parts_of(model)
+    frozen = frozen_parts(config.method) if parts.vision_tower else frozenset()
     notes = [_base_note(adapter, path) for adapter in adapters]
     merged = adapters if config.lora.create_new_adapter else adapters[:-1]
+    require_no_merge(model, merged)
     for adapter in merged:
         model = merge(model, adapter)
         notes.append(Note(code="adapter_merged", values={"path": str(adapter)}))
     if len(merged) == len(adapters):
-        adapted = new_adapter(model, config.lora, precision.trainable, frozen)
+        kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
+        adapted = new_adapter(
+            model, config.lora, precision.trainable, frozen, kind=kind, whole=whole, checkpoint=checkpoint,
+            expanded=config.method.freeze_trainable_layers if config.method.use_llama_pro else None,
+        )  # fmt: skip
+        notes += oft.notes(adapted)
     else:
         adapted = old_adapter(model, adapters[-1], precision.trainable, trainable=True)
-        rank = int(getattr(adapted.peft_config["default"], "r", 0))
-        notes.append(Note(code="adapter_continued", values={"path": str(adapters[-1]), "rank": rank}))
+        notes.append(_continued_note(adapters[-1], adapted))
         _freeze(adapted, parts, frozen)
     return Prepared(adapted, [*(note for note in notes if note), *_shares_note(adapted, parts)])
+
+
+def _continued_note(path: Path, adapted: Any) -> Note:
+    if kind_of(read_adapter(path)) == "OFT":
+        return Note(code="adapter_continued_oft", values={"path": str(path)})
+    rank = int(getattr(adapted.peft_config["default"], "r", 0))
+    return Note(code="adapter_continued", values={"path": str(path), "rank": rank})
 
 
 def _base_note(adapter: Path, model: Path) -> Note | None:
@@ -158,8 +212,9 @@ def choose_batches(
     # What flash-attention's kernels read about rows would reach the part that sees, too.
     if implementation.startswith("flash_attention") and not eyes:
         return Batches(Flattened(pad_id, flash=True), "")
-    if implementation == "eager":
-        reason = "flash_attn is disabled."
+    # A family for which torch has no kernel, such as Gemma 2, is no choice of the person.
+    if implementation == "eager" and getattr(base, "_supports_sdpa", True):
+        reason = "its attention is computed in full (eager)."
     else:
         if engine is not None and engine.loads_split:
             base = shallow(base)

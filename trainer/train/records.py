@@ -60,7 +60,7 @@ class TrainerLog:
             **{
                 name: loss
                 for name, loss in logs.items()
-                if name.startswith("eval_") and name.endswith("_loss")
+                if name.startswith("eval_") and name.endswith(("_loss", "_perplexity"))
             },
             "lr": logs.get("learning_rate"),
             "epoch": state.epoch,
@@ -99,7 +99,7 @@ def write_manifest(
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "base": str(model.resolve()),
         # A name can stand for another model tomorrow; an export must find the very weights.
-        "base_fingerprint": fingerprint(model),
+        "base_fingerprint": "" if config.model.train_from_scratch else fingerprint(model),
         "method": config.method.finetuning_type,
         "adapters": [str(Path(each).resolve()) for each in adapters],
         # Those that are part of the weights on which the new adapter was trained: without them it is not what it was.
@@ -108,6 +108,9 @@ def write_manifest(
         "rows": rows,
         "template": hashlib.sha256(template.encode()).hexdigest()[:16],
         "seed": config.train.seed,
+        # What was really computed at once: memory may have made it less than was asked for.
+        "per_device_train_batch_size": config.train.per_device_train_batch_size,
+        "gradient_accumulation_steps": config.train.gradient_accumulation_steps,
     }
     write_atomic(run.manifest, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
@@ -119,6 +122,7 @@ def remove_earlier_run(run: RunFolder) -> None:
     names = (
         "trainer_log.jsonl", "train_results.json", "all_results.json", "training_loss.png", "training_eval_loss.png",
         "manifest.json", "trainer_state.json", "adapter_model.safetensors", "adapter_config.json", "README.md",
+        "base_changes.json",
     )  # fmt: skip
     for path in [*(run.path / name for name in names), *run.path.glob("model*.safetensors*")]:
         path.unlink(missing_ok=True)

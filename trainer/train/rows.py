@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.config import RunConfig
 from trainer.dataset import tokenized
+from trainer.dataset.blocks import Blocks
 from trainer.dataset.gather import Gathered, gather
 from trainer.dataset.load import REASONS_TOLD
 from trainer.dataset.render import Renderer
@@ -65,7 +66,10 @@ def rows_for(
     `breathe` is called now and then while rows are rendered, and may end the work by raising.
     """
     data = config.data
-    if is_taken_on_trust(tokenizer.get_chat_template() if tokenizer.chat_template else "", data.template):
+    plain = data.stage == "pt"
+    if not plain and is_taken_on_trust(
+        tokenizer.get_chat_template() if tokenizer.chat_template else "", data.template
+    ):
         tell(Note(code="template_on_trust", values={"name": data.template}))
     kept = Path(data.tokenized_path).expanduser() if data.tokenized_path else None
     found = tokenized.read(kept, tokenizer, renderer) if kept and tokenized.has_rows(kept) else None
@@ -81,6 +85,8 @@ def rows_for(
     if found is None:
         found = gather(renderer, data, config.train.seed, config.model.hub, breathe=breathe)
         _tell_problems(found, renderer.cutoff, tell)
+        if isinstance(found.train, Blocks):
+            tell(_blocks_note(found.train, data.cutoff_len))
         if kept:
             tell(tokenized.save(kept, found, tokenizer, renderer))
     for note in found.notes:
@@ -91,12 +97,24 @@ def rows_for(
 
 
 def _streamed(config: RunConfig, renderer: Renderer, tell: Tell) -> RunRows:
-    stream = Stream(renderer, config.data, config.train.seed, config.model.hub)
+    # A row comes at most as many places before its turn as the buffer holds.
+    data = replace(config.data, buffer_size=1) if config.method.disable_shuffling else config.data
+    stream = Stream(renderer, data, config.train.seed, config.model.hub)
     for note in stream.notes:
         tell(note)
     parts = stream.evaluation()
     stream.first()
     return RunRows(stream, parts)
+
+
+def _blocks_note(blocks: Blocks, cutoff: int) -> Note:
+    values: Values = {
+        "texts": len(blocks.texts),
+        "tokens": int(blocks.sizes.sum()),
+        "rows": len(blocks),
+        "cutoff": cutoff,
+    }
+    return Note(code="pretraining_joined" if blocks.joined else "pretraining_split", values=values)
 
 
 def _tell_problems(found: Gathered, cutoff: int, tell: Tell) -> None:

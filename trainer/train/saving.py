@@ -14,10 +14,12 @@ from transformers.trainer_utils import rotate_checkpoints
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
+from trainer.train.adapters import put_back, save_adapter
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.engine import Engine, without_tied
 from trainer.train.flow import Flow
 from trainer.train.ranks import Ranks
+from trainer.train.shaping import save_record
 
 
 class SavingTrainer(SFTTrainer):
@@ -48,7 +50,12 @@ class SavingTrainer(SFTTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with fitting(resume_from_checkpoint, adapter=is_peft_model(self.model)):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if not put_back(self.model, Path(resume_from_checkpoint)):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if not put_back(self.model, Path(str(self.state.best_model_checkpoint))):
+            super()._load_best_model()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
@@ -68,7 +75,13 @@ class SavingTrainer(SFTTrainer):
         if not self.args.should_save:
             return
         folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
+        if is_peft_model(self.model):
+            save_adapter(
+                self.model, Path(folder), state_dict, last=output_dir in (None, self.args.output_dir)
+            )
+            save_record(self.model, Path(folder))
+        else:
+            self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
         self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 import torch
@@ -18,26 +18,32 @@ from transformers import PrinterCallback, set_seed
 
 from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
-from trainer.dataset.render import Renderer
+from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Event, Finished, Note, Stopped
 from trainer.model.catalog import resolve
-from trainer.model.load import Precision, choose_precision, load_processor, load_tokenizer
+from trainer.model.counting import numbers, parameters
+from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
+from trainer.train.adapters import result_note
+from trainer.train.again import until_it_fits
 from trainer.train.arguments import make_arguments
 from trainer.train.asking import Asking
 from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
-from trainer.train.engine import size_of, spare_deepspeed
+from trainer.train.curves import Curves, curves, programs
+from trainer.train.engine import spare_deepspeed
+from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
 from trainer.train.items import Items, items_of
+from trainer.train.kernels import fused
 from trainer.train.loop import RowTrainer, StopTraining
-from trainer.train.memory import estimate, frozen_garbage, give_back
-from trainer.train.optimizer import lora_plus
+from trainer.train.memory import frozen_garbage, give_back
+from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
 from trainer.train.ranks import Ranks, StoppedElsewhere
@@ -48,14 +54,17 @@ from trainer.train.records import (
     write_manifest,
     write_results,
 )
+from trainer.train.room import checkpointing, short_of
 from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
+from trainer.train.trial import trials
 from trainer.train.vision import VisionTrainer
+from trainer.train.voice import Voice, open_voice
+from trainer.train.watchers import watchers
 
 logger = logging.getLogger(__name__)
 
-GB = 1024**3
 NO_RESUME = ("", "false", "none")
 
 
@@ -66,7 +75,7 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     Raises UserError for what a person can mend. Nothing of the run stays in memory afterwards.
     """
     try:
-        return _explained(config, emit, stop)
+        return until_it_fits(lambda each, tell: _explained(each, tell, stop), config, emit)
     finally:
         give_back()
 
@@ -102,24 +111,16 @@ def _untouched_process() -> Iterator[None]:
         GradientState._reset_state()
 
 
-class _Voice(NamedTuple):
-    """What turns rows into a model's inputs; `processor` is None for a model of text."""
-
-    tokenizer: Any
-    processor: Any
-    renderer: Renderer
-
-
-def _voice(config: RunConfig, path: Path) -> _Voice:
-    trust = config.model.trust_remote_code
-    processor = load_processor(path, trust)
-    tokenizer: Any = processor.tokenizer if processor else load_tokenizer(path, trust)  # type: ignore[attr-defined]
-    renderer = Renderer(tokenizer, config.data.template, config.data, processor, whole=True)
-    # The result brings the template that it was trained with.
-    for each in (tokenizer, processor):
-        if each is not None:
-            each.chat_template = renderer.chat_template
-    return _Voice(tokenizer, processor, renderer)
+def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
+    """What Started says of a run."""
+    return {
+        "rows": data.count,
+        "trained_tokens": data.trained_tokens,
+        "parameters": parameters(model),
+        "trainable": sum(numbers(each) for each in model.parameters() if each.requires_grad),
+        "device": accelerator.name(),
+        "precision": precision.name,
+    }
 
 
 class _Stopped(StoppedElsewhere):
@@ -144,6 +145,7 @@ class _Run:
         self.asked = stop
         self.folder = RunFolder(Path(config.train.output_dir))
         self.begun = time.monotonic()
+        self.curves: Curves
 
     def run(self) -> Finished | Stopped:
         """Raises UserError for what a person can mend."""
@@ -151,19 +153,23 @@ class _Run:
         require_training(config)
         if self.ranks.first:
             require_writable(self.folder.path)
-        for note in config.notes:
+        programs(config.train.report_to)
+        for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
             precision = choose_precision(config.method.compute_type)
             found = self.ranks.from_first(self._prepare_folder)
             path = self.ranks.in_turn(lambda: resolve(config.model.model_name_or_path, config.model.hub))
             self._phase("phase_rows")
-            voice = _voice(config, path)
+            voice = open_voice(config, path)
             data = self.ranks.in_turn(
                 lambda: rows_for(config, voice.tokenizer, voice.renderer, self.emit, self._breathe)
             )
+            if short := short_of(config, data.train):
+                self.emit(short)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            return self._train(path, voice, data, precision, found)
+            with curves(config, self.emit) as self.curves:
+                return self._train(path, voice, data, precision, found)
         except StoppedElsewhere:
             return Stopped(step=0, seconds=self._seconds(), path="")
 
@@ -203,7 +209,7 @@ class _Run:
     def _train(
         self,
         path: Path,
-        voice: _Voice,
+        voice: Voice,
         data: RunRows,
         precision: Precision,
         found: Found,
@@ -213,10 +219,11 @@ class _Run:
         settings = self.engine.loads_split and make_arguments(
             self.config, precision, checkpointing=False, engine=self.engine
         )
-        model, notes = prepare_model(self.config, path, precision, self.engine)
+        model, notes = prepare_model(self.config, path, precision, found.path, voice.words, self.engine)
         for note in notes:
             self.emit(note)
-        with seeing(model, voice.processor, voice.renderer.expander) as eyes:
+        liger = fused(model, self.config.model.enable_liger_kernel, self.emit)
+        with liger, seeing(model, voice.processor, voice.renderer.expander) as eyes:
             trainer, reporter = self._assemble(model, voice, eyes, data, precision, found)
             del settings
             template = voice.renderer.chat_template
@@ -238,7 +245,7 @@ class _Run:
     def _assemble(
         self,
         model: Any,
-        voice: _Voice,
+        voice: Voice,
         eyes: Eyes | None,
         data: RunRows,
         precision: Precision,
@@ -253,28 +260,25 @@ class _Run:
         flattened = isinstance(batches.collator, Flattened)
         if batches.padded_because:
             self._tell("padded_batches", reason=batches.padded_because)
-        if config.data.packing and not flattened:
+        packing = packs_rows(config.data)
+        if packing and not flattened:
             self._warn("packing_off")
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
-        items = self._items(data.train, packed=config.data.packing and flattened, found=found)
-        checkpointing = self._checkpointing(model, items, precision)
-        arguments = make_arguments(config, precision, checkpointing=checkpointing, engine=self.engine)
-        ratio = config.lora.loraplus_lr_ratio
+        items = self._items(data.train, packed=packing and flattened, found=found)
+        twice, note = checkpointing(config, model, items, precision)
+        if note:
+            self.emit(note)
+        arguments = make_arguments(config, precision, checkpointing=twice, engine=self.engine)
         resumed = Progress.read(found.path, step_of(found.path)) if found.path else None
-        facts = {
-            "rows": data.count,
-            "trained_tokens": data.trained_tokens,
-            "parameters": sum(size_of(each) for each in model.parameters()),
-            "trainable": sum(size_of(each) for each in model.parameters() if each.requires_grad),
-            "device": accelerator.name(),
-            "precision": precision.name,
-        }
         log = TrainerLog(
             self.folder.trainer_log, config.train.include_num_input_tokens_seen, self.ranks.first
         )
+        facts = _facts(data, model, precision)
         reporter = Reporter(self.emit, self.stop, log, facts, resumed, self.ranks)
-        callbacks = [reporter, *self._samplers(model, voice, eyes)]
+        trial = trials(config, self.emit)
+        mine = [*trial, reporter, self.curves]
+        callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
         if isinstance(items, Flow):
             callbacks.append(ProblemTeller(items.stream, self.emit))
         kind = partial(VisionTrainer, processor=voice.processor) if eyes else RowTrainer
@@ -289,23 +293,27 @@ class _Run:
             noise_alpha=config.train.neftune_noise_alpha,
             ranks=self.ranks,
             engine=self.engine,
-            make_optimizer=(lambda own: lora_plus(own.model, own.args, ratio)) if ratio else None,
+            router=router_loss(model, config.model.moe_aux_loss_coef, self.emit),
+            make_optimizer=chosen(config),
         )
         trainer.remove_callback(PrinterCallback)
         reporter.trainer = trainer
+        for each in trial:
+            each.trainer = trainer
         return trainer, reporter
 
     def _items(self, rows: RowTable | Stream, packed: bool, found: Found) -> Items | Flow:
         capacity = self.config.data.cutoff_len if packed else None
         if isinstance(rows, RowTable):
-            return items_of(rows, capacity)
+            return items_of(rows, capacity, self.config.method.disable_shuffling)
         if found.path:
             rows.restore(found.path)
         if self.config.extra.get("dataloader_num_workers"):
             self._tell("stream_one_reader")
-        return Flow(rows, capacity)
+        texts = self.config.data if self.config.data.stage == "pt" else None
+        return Flow(rows, capacity, self.config.method.disable_shuffling, texts)
 
-    def _samplers(self, model: Any, voice: _Voice, eyes: Eyes | None) -> list[Sampler]:
+    def _samplers(self, model: Any, voice: Voice, eyes: Eyes | None) -> list[Sampler]:
         config, generate = self.config, self.config.generate
         asking = Asking(voice.renderer, config.data, config.model.hub, self.folder.path, self.emit)
         questions = asking.questions(config.train.learn_prompts, generate.system)
@@ -319,24 +327,11 @@ class _Run:
             )
         ]  # fmt: skip
 
-    def _checkpointing(self, model: Any, items: Items | Flow, precision: Precision) -> bool:
-        """Whether activations are computed twice: as the option says, or when memory asks for it."""
-        choice = self.config.model.gradient_checkpointing
-        if choice != "auto":
-            return choice == "on"
-        size = self.config.train.per_device_train_batch_size
-        tokens = trained = self.config.data.cutoff_len * size
-        if isinstance(items, Items):
-            tokens, trained = items.most(size)
-        found = estimate(model, precision, tokens, trained)
-        if found.too_much:
-            need, free = round(found.need / GB, 1), round(found.free / GB, 1)
-            self._tell("checkpointing_on", need=need, free=free)
-        return found.too_much
-
     def _finish(self, trainer: RowTrainer, reporter: Reporter) -> Finished:
         self._tell("phase_saving")
         trainer.save_model()
+        if note := result_note(trainer.model):
+            self.emit(note)
         step, loss = trainer.state.global_step, trainer.mean_loss()
         best = trainer.state.best_model_checkpoint
         if self.config.train.load_best_model_at_end and best:

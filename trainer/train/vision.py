@@ -9,7 +9,6 @@ from accelerate.utils import is_peft_model
 
 from trainer.model.load import load_model
 from trainer.train.checkpoints import fitting
-from trainer.train.engine import without_tied
 from trainer.train.loop import RowTrainer
 from trainer.train.seeing import Later
 
@@ -49,12 +48,12 @@ class VisionTrainer(RowTrainer):
 
         transformers' trainer would pass over every one of them without a word.
         """
-        found = load_model(Path(checkpoint), self.model.dtype, trust=self.args.trust_remote_code)
+        # What is trained may be wider than the rest; copied into the model, each weight gets its own format.
+        dtype = max((each.dtype for each in self.model.parameters()), key=lambda kind: kind.itemsize)
+        found = load_model(Path(checkpoint), dtype, trust=self.args.trust_remote_code)
         self.model.load_state_dict(found.state_dict())
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        if not self.args.should_save:
-            return
-        folder = output_dir or self.args.output_dir
-        self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
-        self._processor.save_pretrained(folder)
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            self._processor.save_pretrained(output_dir or self.args.output_dir)

@@ -10,12 +10,13 @@ import gradio as gr
 
 from trainer.errors import UserError
 from trainer.jobs.workspace import Workspace
-from trainer.options import options
-from webui import controls, counts, form, marks, preview
+from webui import counts, form, marks, preview, room
 from webui.desk import Desk
 from webui.held import Held
 from webui.i18n import say, tagged
 from webui.live import QUIET, RunPanel
+from webui.tabs.devices import DevicePicker
+from webui.tabs.folds import draw, fields
 from webui.tabs.top import Top, model_choices
 from webui.watch import View
 
@@ -23,7 +24,7 @@ from webui.watch import View
 SEEN = (
     "dataset", "dataset_dir", "max_samples", "identity_name", "identity_author", "cutoff_len", "template",
     "train_on_prompt", "mask_history", "val_size", "model_name_or_path", "model_path", "default_system", "enable_thinking",
-    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing",
+    "preserve_thinking", "image_max_pixels", "per_device_train_batch_size", "eval_dataset", "packing", "stage",
 )  # fmt: skip
 # What follows the controls has one listener for all of them, which looks once more at what has changed during its answer:
 # by Gradio's own rule such a change would be passed over, and of several listeners the slowest answer would stay.
@@ -40,6 +41,7 @@ class Parts:
     preview: gr.HTML
     preset_note: gr.HTML
     sentence: gr.HTML
+    room: gr.HTML
     problems: gr.HTML
     marks: gr.HTML
     said: gr.HTML
@@ -48,6 +50,7 @@ class Parts:
     insist: gr.Textbox
     page: gr.Number
     pictures: gr.Accordion
+    devices: DevicePicker
     buttons: dict[str, Any]
 
 
@@ -68,20 +71,20 @@ def build(page: gr.Blocks, workspace: Workspace, top: Top) -> Built:
     }  # fmt: skip
     with gr.Row(elem_id="train"):
         with gr.Column(elem_id="decide", scale=5, min_width=320):
-            made, parts = _decide(values)
+            made, parts = _decide(values, workspace)
         with gr.Column(elem_id="happens", scale=6, min_width=320):
             panel = RunPanel(workspace.jobs, top.language)
     _Wiring(Desk(workspace), top, panel, fields | made, parts).listen(page)
     return Built(panel, fields | made, parts.buttons["bring"])
 
 
-def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
+def _decide(values: form.Values, workspace: Workspace) -> tuple[dict[str, Any], Parts]:
     made: dict[str, Any] = {}
     html: dict[str, Any] = {}
     buttons: dict[str, Any] = {}
     with gr.Column(elem_classes="card", elem_id="data-card"):
         gr.HTML(tagged("train.panel.data", "h3"))
-        made |= _fields("data", values)
+        made |= fields("data", values)
         with gr.Row(elem_classes="line"):
             html["facts"] = gr.HTML(elem_id="facts")
             buttons["bring"] = gr.Button(
@@ -97,30 +100,23 @@ def _decide(values: form.Values) -> tuple[dict[str, Any], Parts]:
             label=say("train.goal.label"), show_label=False, container=False, elem_id="say-train-goal",
         )  # fmt: skip
         html["preset_note"] = gr.HTML(elem_id="goal-note")
-        made |= _fields("basics", values)
-    gr.HTML(_search(), elem_id="search")
-    with gr.Column(elem_classes="folds"):
-        for name in form.FOLDED:
-            with gr.Accordion(
-                say(f"train.panel.{name}"), open=False, elem_id=f"say-train-panel-{name}"
-            ) as panel:
-                made |= _fields(name, values)
-            if name == "multimodal":
-                html["pictures"] = panel
-        with (
-            gr.Accordion(say("train.panel.extra"), open=False, elem_id="say-train-panel-extra"),
-            gr.Row(elem_classes="fields"),
-        ):
-            made["extra"] = gr.Textbox(
-                "", label=say("train.extra.label"), info=say("train.extra.help"), placeholder='{"adam_beta2": 0.98}',
-                lines=2, elem_id="say-train-extra", interactive=True,
-            )  # fmt: skip
+        made |= fields("basics", values)
+    folds = draw(values, workspace)
+    made |= folds.fields
     _actions(html, buttons)
     html["marks"] = gr.HTML(elem_id="marks", js_on_load=_RESETTER)
     with gr.Row(visible=False):
         yaml, token, insist, number = gr.Textbox(""), gr.Textbox(""), gr.Textbox(""), gr.Number(0)
     return made, Parts(
-        **html, preset=goal, yaml=yaml, token=token, insist=insist, page=number, buttons=buttons
+        **html,
+        preset=goal,
+        yaml=yaml,
+        token=token,
+        insist=insist,
+        page=number,
+        buttons=buttons,
+        pictures=folds.pictures,
+        devices=folds.devices,
     )
 
 
@@ -130,6 +126,7 @@ def _actions(html: dict[str, Any], buttons: dict[str, Any]) -> None:
         with gr.Row(elem_classes="line"):
             buttons["start"] = _button("start", variant="primary", size="lg")
             html["sentence"] = gr.HTML(elem_id="sentence")
+        html["room"] = gr.HTML(elem_id="room", js_on_load=room.SCRIPT)
         html["problems"] = gr.HTML(elem_id="problems")
         with gr.Row(elem_classes="line", elem_id="tools"):
             buttons["command"] = _button("command", size="sm")
@@ -150,19 +147,6 @@ def _button(name: str, **more: Any) -> gr.Button:
     return gr.Button(say(f"train.{name}"), elem_id=f"say-train-{name}", scale=0, min_width=80, **more)
 
 
-def _fields(panel: str, values: form.Values) -> dict[str, Any]:
-    with gr.Row(elem_classes="fields"):
-        return {name: controls.make(options()[name], values[name]) for name in form.names_in(panel)}
-
-
-def _search() -> str:
-    return (
-        '<div class="find"><input type="search" id="find" autocomplete="off" role="combobox" aria-expanded="false" '
-        'aria-controls="found" data-say-placeholder="train.search" data-say-aria-label="train.search">'
-        '<ul id="found" role="listbox" hidden></ul></div>'
-    )
-
-
 class _Wiring:
     """Listeners of the Train tab. Every one takes the language, what is proposed now and the form's values."""
 
@@ -178,34 +162,32 @@ class _Wiring:
 
     def listen(self, page: gr.Blocks) -> None:
         top, parts = self.top, self.parts
-        assessed = [parts.marks, parts.sentence, parts.preset_note, parts.facts]
+        assessed = [parts.marks, parts.sentence, parts.room, parts.preset_note, parts.facts]
         every_change = [field.change for field in [*self.fields, parts.preset]]
         gr.on([*every_change, top.language.change, self.proposals.change, page.load], self._assess, self.common,
               assessed, js="(lang, ...given) => [window.tuneboard.language(), ...given]", **FOLLOWING)  # fmt: skip
-        page.load(
-            None,
-            [self.by_name["output_dir"]],
-            [self.by_name["output_dir"]],
-            js="(name) => name || window.tuneboard.runName()",
-        )
+        name = [self.by_name["output_dir"]]
+        page.load(None, name, name, js="(name) => name || window.tuneboard.runName()")
         gr.on([top.language.change, *(self.by_name[name].change for name in SEEN)], self._turn_again,
               [parts.page, *self.common], [parts.preview, parts.counts], **FOLLOWING)  # fmt: skip
         menus = [top.model, top.method, self.by_name["dataset_dir"]]
         looked_at = [self.by_name["dataset"].focus, self.by_name["eval_dataset"].focus, top.checkpoints.focus]
         changed = [each.change for each in menus]
         gr.on([page.load, *changed, *looked_at], self._lists, menus, self.lists, **FOLLOWING)
-        gr.on([top.model.input, top.method.input, parts.preset.input], self._propose, self.common,
+        gr.on([top.model.input, top.method.input, self.by_name["stage"].input, parts.preset.input], self._propose, self.common,
               [*self.fields, self.proposals, parts.said], **FOLLOWING)  # fmt: skip
         top.model.change(lambda model: gr.update(visible=model == form.CUSTOM), top.model, top.path, **QUIET)
         gr.on([page.load, top.model.change, top.path.change], lambda *model: gr.update(visible=self.desk.sees(*model) or "hidden"),
               [top.model, top.path, top.hub], parts.pictures, **FOLLOWING)  # fmt: skip
         parts.marks.click(self._reset, self.common, self.fields, **QUIET)
+        parts.room.click(self._make_fit, self.common, self.fields, **QUIET)
         top.language.change(self._say_problems, [top.language, self.found], parts.problems, **QUIET)
         # What was said about a press that is over would stay in the old language.
         top.language.change(lambda: "", None, parts.said, **QUIET)
         top.language.change(
             lambda lang: gr.update(choices=model_choices(lang)), top.language, top.model, **QUIET
         )
+        parts.devices.listen(page, self.by_name, self.common, top.language)
         self._listen_to_buttons()
 
     def _listen_to_buttons(self) -> None:
@@ -241,13 +223,14 @@ class _Wiring:
         return [
             marks.marks(values, proposals, look.unfilled, lang),
             marks.outlook(values, look, lang),
+            room.room(self.desk.room(values), lang),
             marks.preset(values["model_name_or_path"], values["finetuning_type"], preset, lang),
             marks.facts(look, lang),
         ]
 
     def _propose(self, lang: str, preset: str, before: form.Values, *given: Any) -> list[Any]:
         values = form.named(given)
-        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        after = form.proposed_for(values, preset)
         new, kept = form.fill(values, before, after)
         return [*_updates(new), after, marks.kept(kept, lang)]
 
@@ -256,6 +239,10 @@ class _Wiring:
     ) -> list[Any]:
         name = event._data.get("name") if isinstance(event._data, dict) else ""
         return _updates({name: proposals[name]} if name in proposals else {})
+
+    def _make_fit(self, event: gr.EventData, *common: Any) -> list[Any]:
+        """Sets the options of a change under which the run fits."""
+        return _updates(self.desk.make_fit(form.named(common[3:]), event._data))
 
     def _lists(self, model: str, method: str, dataset_dir: str) -> list[Any]:
         lists = self.desk.lists(model, method, dataset_dir)
@@ -332,7 +319,7 @@ class _Wiring:
         values = form.write(config)
         if not values["output_dir"]:
             del values["output_dir"]
-        after = form.proposed(values["model_name_or_path"], values["finetuning_type"], preset)
+        after = form.proposed_for(values, preset)
         return [*told, marks.notes(form.notes_of(config), lang), *_updates(values), after]
 
 
