@@ -68,6 +68,16 @@ def hide_devices() -> None:
     os.environ[variable] = (os.environ[VISIBLE] or "0").split(",")[0]
 
 
+def visible() -> tuple[str, ...]:
+    """The accelerators that the person's environment shows, by the names that the option `devices` takes."""
+    return tuple(each.strip() for each in os.environ.get(VISIBLE, "").split(",") if each.strip())
+
+
+def with_all_devices() -> dict[str, str]:
+    """The environment of a process that sees them all."""
+    return {**os.environ, "PYTHONPATH": _path(), visibility_variable(): os.environ.get(VISIBLE, "")}
+
+
 def plan(config: RunConfig, environment: Mapping[str, str] | None = None) -> Plan:
     """How many processes train `config`, on which devices, by which engine; `environment` is this process's own.
 
@@ -99,8 +109,11 @@ def rank_count() -> int:
 def environment_with(plan: Plan) -> dict[str, str]:
     """The environment of the processes that `plan` starts."""
     cores = max(1, (os.cpu_count() or 1) // plan.processes)
-    path = os.pathsep.join(each for each in (str(REPOSITORY), os.environ.get("PYTHONPATH", "")) if each)
-    return {"OMP_NUM_THREADS": str(cores), **os.environ, "PYTHONPATH": path, **plan.environment}
+    return {"OMP_NUM_THREADS": str(cores), **os.environ, "PYTHONPATH": _path(), **plan.environment}
+
+
+def _path() -> str:
+    return os.pathsep.join(each for each in (str(REPOSITORY), os.environ.get("PYTHONPATH", "")) if each)
 
 
 def settle_rank(config: RunConfig) -> None:
