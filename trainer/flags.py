@@ -46,7 +46,19 @@ def read_flags(words: Sequence[str]) -> dict[str, Any]:
         problems.append(UserError("flag_two_files", first=str(files[0]), second=str(files[1])))
     if problems:
         raise UserErrors(problems)
-    return resolve(_placed(read_file(files[0]), values), variable) if files else _placed({}, values)
+    if not files:
+        return _placed({}, values)
+    return resolve(_placed(_beside(files[0], read_file(files[0])), values), variable)
+
+
+def _beside(file: Path, written: dict[str, Any]) -> dict[str, Any]:
+    """Files of an engine may lie beside the file of settings, which names them as seen from there."""
+    found = dict(written)
+    for name in ("deepspeed", "fsdp_config"):
+        value = written.get(name)
+        if isinstance(value, str) and not Path(value).is_file() and (file.parent / value).is_file():
+            found[name] = str(file.parent / value)
+    return found
 
 
 def _placed(written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import accelerate.utils.other
 from accelerate.utils.imports import is_deepspeed_available
-from torch import nn
 
 from trainer import device
 from trainer.config import RunConfig
@@ -91,9 +90,8 @@ def spare_deepspeed(engine: Engine) -> None:
     accelerate.utils.other.is_deepspeed_available = is_deepspeed_available if used else lambda: False  # type: ignore[assignment]
 
 
-def size_of(parameter: nn.Parameter) -> int:
-    """The numbers of a weight, whoever holds them."""
-    return int(getattr(parameter, "ds_numel", parameter.numel()))
+# From the beginning: transformers asks when it saves a model, too.
+spare_deepspeed(Engine())
 
 
 def place(model: Any, engine: Engine) -> None:

@@ -15,6 +15,7 @@ from trainer.model.memory import is_out_of_memory
 # torch and safetensors write with their own code, whose errors carry no errno.
 NO_ROOM = ("no space left", "storagefull", "code: 28", "disk quota exceeded")
 NOT_WRITTEN = ("pytorchstreamwriter failed", "error while serializing", "unexpected pos")
+MISMATCH = "deepspeed config values that mismatch"
 # Below this a failed write is taken for a full disk.
 LITTLE_ROOM = 4 * 1024 * 1024
 
@@ -24,6 +25,8 @@ def explain(error: Exception, folder: Path) -> UserError | None:
     said = f"{type(error).__name__}: {error}".lower()
     if is_out_of_memory(error):
         return UserError("out_of_memory", device=accelerator.name())
+    if MISMATCH in said:
+        return UserError("deepspeed_mismatch", field="deepspeed", reason=_mismatches(str(error)))
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return UserError("out_of_memory", device=accelerator.name())
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -35,6 +38,11 @@ def explain(error: Exception, folder: Path) -> UserError | None:
     if isinstance(error, PermissionError) or writing:
         return UserError("write_failed", field="output_dir", path=str(folder), reason=_short(error))
     return None
+
+
+def _mismatches(said: str) -> str:
+    """Of transformers' words the lines that name a value."""
+    return "; ".join(line.removeprefix("- ") for line in said.splitlines() if line.startswith("- "))[:300]
 
 
 def _room(folder: Path) -> int:
