@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
-from accelerate.state import AcceleratorState, GradientState
 from transformers import PrinterCallback, set_seed
 
 from trainer import device as accelerator
@@ -22,7 +16,7 @@ from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
-from trainer.events import Event, Finished, Note, Stopped
+from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.counting import numbers, parameters
 from trainer.model.load import Precision, choose_precision
@@ -35,7 +29,7 @@ from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
 from trainer.train.curves import Curves, curves, programs
-from trainer.train.engine import spare_deepspeed
+from trainer.train.engine import require_fitting, spare_deepspeed
 from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
@@ -46,6 +40,7 @@ from trainer.train.memory import frozen_garbage, give_back
 from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
+from trainer.train.process import untouched_process
 from trainer.train.ranks import Ranks, StoppedElsewhere
 from trainer.train.records import (
     TrainerLog,
@@ -82,7 +77,7 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
 
 def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     try:
-        with _untouched_process():
+        with untouched_process():
             return _Run(config, emit, stop).run()
     except UserError:
         raise
@@ -93,22 +88,6 @@ def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
         logger.warning("%s", sentence.text, exc_info=True)
     # Raised outside the handler: the first error's traceback would keep the model in memory.
     raise sentence
-
-
-@contextmanager
-def _untouched_process() -> Iterator[None]:
-    """Leaves random generators and shared states as they were: a run lives in a thread of a server."""
-    python, arrays, tensors = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(arrays)
-        torch.set_rng_state(tensors)
-        torch.use_deterministic_algorithms(deterministic)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
 
 
 def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
@@ -127,10 +106,6 @@ class _Stopped(StoppedElsewhere):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
 
-def _hear_nothing(_: Event) -> None:
-    """Of several processes the first one tells what happens."""
-
-
 class _Run:
     """The phases of one run; each begins with the question whether somebody wants to stop."""
 
@@ -139,7 +114,7 @@ class _Run:
         self.ranks = Ranks.here()
         self.engine = self.ranks.engine(config)
         spare_deepspeed(self.engine)
-        self.emit = emit if self.ranks.first else _hear_nothing
+        self.emit = self.ranks.telling(emit)
         self.stop = lambda: self.ranks.agreed(stop)
         # While rows are rendered each process is at another one: the first alone is asked.
         self.asked = stop
@@ -151,6 +126,7 @@ class _Run:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
+        require_fitting(config, self.engine)
         if self.ranks.first:
             require_writable(self.folder.path)
         programs(config.train.report_to)
