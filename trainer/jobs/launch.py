@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from trainer.config import RunConfig
-from trainer.device import numbers, visibility_variable
+from trainer.device import Facts, listed, numbers, visibility_variable
 from trainer.errors import UserError
+from trainer.jobs.devices import found_in
 from trainer.jobs.plan import VISIBLE, Plan, engine_of, first_device, make_plan
 from trainer.paths import REPOSITORY
 
@@ -66,6 +67,19 @@ def hide_devices() -> None:
     # All of them are remembered for runs in processes of their own.
     os.environ.setdefault(VISIBLE, os.environ.get(variable, ",".join(numbers())))
     os.environ[variable] = (os.environ[VISIBLE] or "0").split(",")[0]
+
+
+def listed_devices() -> Sequence[Facts]:
+    """Every accelerator of this machine, with its memory now, also those that are hidden from this process.
+
+    Takes seconds. Raises OSError or subprocess.SubprocessError when a driver does not answer.
+    """
+    names = [each for each in os.environ.get(VISIBLE, "").split(",") if each.strip()]
+    if len(names) < 2:
+        warm_up()
+        return listed()
+    shown = {**os.environ, visibility_variable(): ",".join(names)}
+    return found_in(shown, [each.strip() for each in names])
 
 
 def plan(config: RunConfig, environment: Mapping[str, str] | None = None) -> Plan:

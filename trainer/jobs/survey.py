@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from trainer import device
 from trainer.device import Facts
 from trainer.jobs import launch
 
@@ -17,8 +16,7 @@ FRESH_S = 5.0
 
 def look_around() -> Sequence[Facts]:
     """Every accelerator with its memory now. Imports torch, which takes seconds the first time."""
-    launch.warm_up()
-    return device.listed()
+    return launch.listed_devices()
 
 
 class Survey:
