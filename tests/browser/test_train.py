@@ -34,7 +34,8 @@ LEFTOVERS = """
   const found = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (node.parentElement.closest('script, style')) continue;
+    // What was chosen is a value, as it stands in a file of settings: `none` is one of report_to.
+    if (node.parentElement.closest('script, style, .token')) continue;
     if (foreign.has(node.nodeValue.trim())) found.push(node.nodeValue.trim());
   }
   for (const name of ['placeholder', 'title', 'aria-label']) {
