@@ -47,13 +47,6 @@ def visibility_variable() -> str:
     return _VISIBILITY["npu" if importlib.util.find_spec("torch_npu") else "cuda"]
 
 
-def numbers() -> list[str]:
-    """The accelerators of this machine by number, told by the files of their drivers; torch is not imported."""
-    pattern = "davinci[0-9]*" if visibility_variable() == _VISIBILITY["npu"] else "nvidia[0-9]*"
-    found = (each.name.lstrip("abcdefghijklmnopqrstuvwxyz") for each in Path("/dev").glob(pattern))
-    return [str(each) for each in sorted(int(number) for number in found if number.isdigit())]
-
-
 def is_known() -> bool:
     """Whether what computes here can be told at once: torch is there, or nothing looks like an accelerator."""
     return _torch_is_here() or not (
@@ -65,6 +58,13 @@ def _torch_is_here() -> bool:
     """Whether torch is imported, and not just about to be by another thread."""
     module = sys.modules.get("torch")
     return module is not None and not getattr(module.__spec__, "_initializing", False)
+
+
+def numbers() -> list[str]:
+    """The accelerators of this machine by number, told by the files of their drivers; torch is not imported."""
+    pattern = "davinci[0-9]*" if visibility_variable() == _VISIBILITY["npu"] else "nvidia[0-9]*"
+    found = (each.name.lstrip("abcdefghijklmnopqrstuvwxyz") for each in Path("/dev").glob(pattern))
+    return [str(each) for each in sorted(int(number) for number in found if number.isdigit())]
 
 
 def kind() -> Kind:

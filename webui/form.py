@@ -89,6 +89,8 @@ def names_in(panel: str) -> tuple[str, ...]:
 FIELDS: tuple[str, ...] = tuple(name for name in options() if panel_of(name) in SHOWN)
 NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
 PRESETS = catalog.PRESETS
+# What there is to learn without questions and answers.
+TEXTS = ("text_demo",)
 # Methods whose checkpoints are whole models, not adapters.
 WHOLE = ("full", "freeze")
 # What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
@@ -188,8 +190,9 @@ def proposed(model: str, method: str, preset: str = "balanced", stage: str = "sf
     asked = FIRST_ROWS if entry and entry.kind == "vision" else FIRST_QUESTIONS
     found |= {"learn_prompts": asked, "finetuning_type": method, "model_name_or_path": model}
     found |= {"template": entry.template if entry else "", "stage": stage}
-    # Texts of any length follow one another until a row is full, as LLaMA-Factory's page has it, too.
-    found["packing"] = stage == "pt"
+    if stage == "pt":
+        # Texts of any length follow one another until a row is full, as LLaMA-Factory's page has it, too.
+        found |= {"packing": True, "dataset": TEXTS}
     found |= _known(catalog.proposals(model, method))
     found |= _known(catalog.presets(model, method).get(preset, {}))
     values = {name: show(info, found[name]) for name, info in _fields()}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trainer.config import RunConfig
-from trainer.device import Facts, visibility_variable
+from trainer.device import visibility_variable
 from trainer.errors import UserError, UserErrors
 from trainer.events import Event, Note
 from trainer.flags import read_flags
@@ -107,20 +106,6 @@ def test_what_cannot_be_planned_is_told(
     with pytest.raises(UserError) as caught:
         launch.plan(config(**values), environment)
     assert caught.value.code == code
-
-
-def test_devices_that_are_hidden_from_the_server_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, str]] = []
-
-    def run(words: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(env)
-        return subprocess.CompletedProcess(words, 0, '[[0, "A", 5, 10], [1, "B", 6, 10]]\n', "")
-
-    monkeypatch.setenv(VISIBLE, "2,5")
-    monkeypatch.setenv(visibility_variable(), "2")
-    monkeypatch.setattr("trainer.jobs.devices.subprocess.run", run)
-    assert launch.listed_devices() == [Facts(2, "A", 5, 10), Facts(5, "B", 6, 10)]
-    assert asked[0][visibility_variable()] == "2,5"
 
 
 def test_two_engines_exclude_each_other() -> None:

@@ -27,6 +27,10 @@ NEED_OTHERS = {
     "mix_strategy": {},
     "streaming": {"max_steps": 5},
     "buffer_size": {"max_steps": 5},
+    "quantization_bit": {"quantization_method": "hqq"},
+    "oft_rank": {"oft_block_size": 0},
+    "oft_block_size": {"oft_rank": 0},
+    "early_stopping_steps": {"val_size": 0.1, "eval_strategy": "epoch"},
     "image_max_pixels": {"image_min_pixels": 1},
     "video_max_pixels": {"video_min_pixels": 1},
 }
@@ -44,8 +48,16 @@ def other_values(info: OptionInfo) -> list[Any]:
         found = [kind(end) for end in ends if end is not None]
         low, high = info.min, info.max
         inside = [n for n in found if (low is None or n >= low) and (high is None or n <= high)]
-        positive = info.name in ("learning_rate", "num_train_epochs", "max_steps")
+        positive = info.name in (
+            "learning_rate",
+            "num_train_epochs",
+            "max_steps",
+            "oft_rank",
+            "oft_block_size",
+        )
         return [n for n in inside if n or not positive] + ([None] if is_optional(info.kind) else [])
+    if info.name == "report_to":
+        return [("tensorboard",), ("wandb", "trackio"), ("all",)]
     if info.name == "interleave_probs":
         return [("0.3", "0.7"), ("1", "0")]
     if get_origin(kind) is tuple:
@@ -169,16 +181,17 @@ def test_every_switch_that_others_wait_for_can_be_reached() -> None:
 
 
 def test_the_stage_of_plain_text_fills_rows_and_takes_that_back() -> None:
-    after = form.proposed("Sprout", "lora", stage="pt")
+    after, texts = form.proposed("Sprout", "lora", stage="pt"), ["text_demo"]
     assert (OPEN["packing"], after["packing"]) == (False, True)
-    assert form.fill({**OPEN, "stage": "pt"}, OPEN, after).values == {"packing": True}
-    there = {**OPEN, "stage": "pt", "packing": True}
+    assert form.fill({**OPEN, "stage": "pt"}, OPEN, after).values == {"packing": True, "dataset": texts}
+    there = {**OPEN, "stage": "pt", "packing": True, "dataset": texts}
     assert form.changed(there, after) == []
-    assert form.fill({**there, "stage": "sft"}, after, form.proposed_for(OPEN, "balanced")).values == {
-        "packing": False
-    }
-    # Who has packed before goes on with it.
-    assert form.fill({**OPEN, "packing": True, "stage": "pt"}, OPEN, after) == ({}, [])
+    back = form.proposed_for(OPEN, "balanced")
+    taken_back = {"packing": False, "dataset": ["identity"]}
+    assert form.fill({**there, "stage": "sft"}, after, back).values == taken_back
+    # Who has packed before, or has chosen data, goes on with it.
+    own = {**OPEN, "packing": True, "dataset": ["mine"], "stage": "pt"}
+    assert form.fill(own, OPEN, after) == ({}, ["dataset"])
     assert form.read(there).to_flat()["stage"] == "pt"
 
 

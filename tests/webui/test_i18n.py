@@ -12,7 +12,7 @@ from webui.marks import label
 
 OTHERS = [lang for lang in i18n.LANGUAGES if lang != "en"]
 # Names and values that are the same in every language.
-ALIKE = {"page.placeholder.lora_target"}
+ALIKE = {"page.placeholder.lora_target", "train.room.then"}
 
 
 def places(text: str) -> list[str]:

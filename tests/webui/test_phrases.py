@@ -65,11 +65,12 @@ def test_the_same_phrases_in_every_language() -> None:
 
 
 def test_a_refusal_is_said_in_one_language() -> None:
-    refusal = compat.REFUSED["model_revision"]
-    values = {"name": "model_revision", "value": "dev", "reason": refusal.reason, "way": refusal.way}
+    refusal = compat.REFUSED["hf_hub_token"]
+    values = {"name": "hf_hub_token", "value": "True", "reason": refusal.reason, "way": refusal.way}
     text, hint = say_sentence("option_refused", values, "zh")
-    assert text == "model_revision：'dev' 不能在这里使用：本程序还没有这个功能。"
-    assert hint == "请用 main。"
+    own = json.loads((LOCALES / "zh" / "words.json").read_text(encoding="utf-8"))
+    assert text == f"hf_hub_token：'True' 不能在这里使用：{own[refusal.reason]}"
+    assert hint == own[refusal.way] and not hint.isascii()
 
 
 def test_sentences_within_a_sentence() -> None:

@@ -9,13 +9,12 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from trainer.config import RunConfig
-from trainer.device import Facts, listed, numbers, visibility_variable
+from trainer.device import numbers, visibility_variable
 from trainer.errors import UserError
-from trainer.jobs.devices import found_in
 from trainer.jobs.plan import VISIBLE, Plan, engine_of, first_device, make_plan
 from trainer.paths import REPOSITORY
 
@@ -69,17 +68,14 @@ def hide_devices() -> None:
     os.environ[variable] = (os.environ[VISIBLE] or "0").split(",")[0]
 
 
-def listed_devices() -> Sequence[Facts]:
-    """Every accelerator of this machine, with its memory now, also those that are hidden from this process.
+def visible() -> tuple[str, ...]:
+    """The accelerators that the person's environment shows, by the names that the option `devices` takes."""
+    return tuple(each.strip() for each in os.environ.get(VISIBLE, "").split(",") if each.strip())
 
-    Takes seconds. Raises OSError or subprocess.SubprocessError when a driver does not answer.
-    """
-    names = [each for each in os.environ.get(VISIBLE, "").split(",") if each.strip()]
-    if len(names) < 2:
-        warm_up()
-        return listed()
-    shown = {**os.environ, visibility_variable(): ",".join(names)}
-    return found_in(shown, [each.strip() for each in names])
+
+def with_all_devices() -> dict[str, str]:
+    """The environment of a process that sees them all."""
+    return {**os.environ, "PYTHONPATH": _path(), visibility_variable(): os.environ.get(VISIBLE, "")}
 
 
 def plan(config: RunConfig, environment: Mapping[str, str] | None = None) -> Plan:
@@ -113,8 +109,11 @@ def rank_count() -> int:
 def environment_with(plan: Plan) -> dict[str, str]:
     """The environment of the processes that `plan` starts."""
     cores = max(1, (os.cpu_count() or 1) // plan.processes)
-    path = os.pathsep.join(each for each in (str(REPOSITORY), os.environ.get("PYTHONPATH", "")) if each)
-    return {"OMP_NUM_THREADS": str(cores), **os.environ, "PYTHONPATH": path, **plan.environment}
+    return {"OMP_NUM_THREADS": str(cores), **os.environ, "PYTHONPATH": _path(), **plan.environment}
+
+
+def _path() -> str:
+    return os.pathsep.join(each for each in (str(REPOSITORY), os.environ.get("PYTHONPATH", "")) if each)
 
 
 def settle_rank(config: RunConfig) -> None:

@@ -149,6 +149,8 @@ def quiet() -> Iterator[None]:
             "Model has `tie_word_embeddings=True`",
             "Model with `tie_word_embeddings=True`",
             "Input and output embeddings are no longer tied",
+            # GPT-2's embedding has a name by which PEFT does not know it again; the file holds both of the pair.
+            "You have requested `ensure_weight_tying`",
             "Invalid `oft_block_size`",
             "Invalid `r`",
             "PiSSA changes the base weights",

@@ -12,7 +12,8 @@ def numbers(parameter: Any) -> int:
     if hasattr(parameter, "ds_numel"):
         return int(parameter.ds_numel)
     shape = getattr(getattr(parameter, "quant_state", None), "shape", None)
-    return int(parameter.numel() if shape is None else math.prod(shape))
+    # DeepSpeed leaves a process only its part of a weight.
+    return int(getattr(parameter, "ds_numel", parameter.numel()) if shape is None else math.prod(shape))
 
 
 def parameters(model: Any) -> int:

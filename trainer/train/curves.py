@@ -38,14 +38,15 @@ def programs(names: tuple[str, ...]) -> list[str]:
 
 
 @contextmanager
-def curves(config: RunConfig, emit: Callable[[Note], None]) -> Iterator[Curves]:
+def curves(config: RunConfig, emit: Callable[[Note], None], first: bool = True) -> Iterator[Curves]:
     """What hands on the curve of a run; closed at the end of the block, whatever happened in it."""
     folder = Path(config.train.output_dir)
     name = str(config.extra.get("run_name") or folder.resolve().name)
     card = Card(
         folder, config.train.project, name, config.to_flat(), online=config.train.swanlab_mode == "cloud"
     )
-    found = Curves(programs(config.train.report_to), card, emit)
+    # Of several processes the first one hands it on.
+    found = Curves(programs(config.train.report_to) if first else [], card, emit)
     try:
         yield found
     finally:

@@ -77,7 +77,10 @@ class SavingTrainer(SFTTrainer):
         folder = output_dir or self.args.output_dir
         if is_peft_model(self.model):
             save_adapter(
-                self.model, Path(folder), state_dict, last=output_dir in (None, self.args.output_dir)
+                self.model,
+                Path(folder),
+                without_tied(self.model, state_dict),
+                last=output_dir in (None, self.args.output_dir),
             )
             save_record(self.model, Path(folder))
         else:

@@ -10,7 +10,6 @@ from typing import Any
 
 from transformers import PrinterCallback, set_seed
 
-from trainer import device as accelerator
 from trainer.config import RunConfig, require_training
 from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
@@ -18,7 +17,6 @@ from trainer.dataset.table import RowTable
 from trainer.errors import UserError
 from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
-from trainer.model.counting import numbers, parameters
 from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
 from trainer.train.adapters import result_note
@@ -40,7 +38,7 @@ from trainer.train.memory import frozen_garbage, give_back
 from trainer.train.optimizer import chosen, notes
 from trainer.train.plot import plot_loss
 from trainer.train.prepare import choose_batches, prepare_model
-from trainer.train.process import untouched_process
+from trainer.train.process import facts, untouched
 from trainer.train.ranks import Ranks, StoppedElsewhere
 from trainer.train.records import (
     TrainerLog,
@@ -77,7 +75,7 @@ def run_sft(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
 
 def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
     try:
-        with untouched_process():
+        with untouched():
             return _Run(config, emit, stop).run()
     except UserError:
         raise
@@ -88,18 +86,6 @@ def _explained(config: RunConfig, emit: Emit, stop: Stop) -> Finished | Stopped:
         logger.warning("%s", sentence.text, exc_info=True)
     # Raised outside the handler: the first error's traceback would keep the model in memory.
     raise sentence
-
-
-def _facts(data: RunRows, model: Any, precision: Precision) -> dict[str, Any]:
-    """What Started says of a run."""
-    return {
-        "rows": data.count,
-        "trained_tokens": data.trained_tokens,
-        "parameters": parameters(model),
-        "trainable": sum(numbers(each) for each in model.parameters() if each.requires_grad),
-        "device": accelerator.name(),
-        "precision": precision.name,
-    }
 
 
 class _Stopped(StoppedElsewhere):
@@ -126,10 +112,10 @@ class _Run:
         """Raises UserError for what a person can mend."""
         config = self.config
         require_training(config)
+        programs(config.train.report_to)
         require_fitting(config, self.engine)
         if self.ranks.first:
             require_writable(self.folder.path)
-        programs(config.train.report_to)
         for note in (*config.notes, *notes(config)):
             self.emit(note)
         try:
@@ -144,7 +130,7 @@ class _Run:
             if short := short_of(config, data.train):
                 self.emit(short)
             self._phase("phase_model", name=config.model.model_name_or_path)
-            with curves(config, self.emit) as self.curves:
+            with curves(config, self.emit, self.ranks.first) as self.curves:
                 return self._train(path, voice, data, precision, found)
         except StoppedElsewhere:
             return Stopped(step=0, seconds=self._seconds(), path="")
@@ -242,7 +228,7 @@ class _Run:
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
         items = self._items(data.train, packed=packing and flattened, found=found)
-        twice, note = checkpointing(config, model, items, precision)
+        twice, note = self.ranks.shared(checkpointing(config, model, items, precision))
         if note:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice, engine=self.engine)
@@ -250,8 +236,7 @@ class _Run:
         log = TrainerLog(
             self.folder.trainer_log, config.train.include_num_input_tokens_seen, self.ranks.first
         )
-        facts = _facts(data, model, precision)
-        reporter = Reporter(self.emit, self.stop, log, facts, resumed, self.ranks)
+        reporter = Reporter(self.emit, self.stop, log, facts(data, model, precision), resumed, self.ranks)
         trial = trials(config, self.emit)
         mine = [*trial, reporter, self.curves]
         callbacks = [*mine, *watchers(config, self.emit), *self._samplers(model, voice, eyes)]
@@ -267,10 +252,10 @@ class _Run:
             processing_class=tokenizer,
             callbacks=callbacks,
             noise_alpha=config.train.neftune_noise_alpha,
-            ranks=self.ranks,
-            engine=self.engine,
             router=router_loss(model, config.model.moe_aux_loss_coef, self.emit),
             make_optimizer=chosen(config),
+            ranks=self.ranks,
+            engine=self.engine,
         )
         trainer.remove_callback(PrinterCallback)
         reporter.trainer = trainer

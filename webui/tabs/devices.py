@@ -14,7 +14,7 @@ from webui.live import ALONE, QUIET
 # `page.js` calls it while the accelerators are being looked for.
 _ASKER = "window.tuneboard.lookAgain = () => trigger('click', {});"
 # What the sentence on the processes depends on.
-CAUSES = ("devices", "nproc_per_node", "ds_stage", "ds_offload", "fsdp")
+CAUSES = ("devices", "nproc_per_node", "ds_stage", "ds_offload", "fsdp", "fsdp_offload")
 
 
 class DevicePicker:
@@ -47,4 +47,5 @@ class DevicePicker:
     def _said(self, lang: str, values: form.Values) -> str:
         survey = self._workspace.survey
         cores = psutil.cpu_count() or 1
-        return devices.said(survey.known, survey.looking, values["devices"] or (), cores, "", lang)
+        plan = devices.plan_of(values, lang)
+        return devices.said(survey.known, survey.looking, values["devices"] or (), cores, plan, lang)

@@ -222,7 +222,8 @@ def _side(value: Any) -> int:
 def _merge(config: Mapping[str, Any], seen: Mapping[str, Any], positions: int) -> int:
     """Patches on each side that become one token, for towers in the way of CLIP and SigLIP."""
     if config.get("mm_tokens_per_image") and positions:
-        return max(1, round((positions / int(config["mm_tokens_per_image"])) ** 0.5))
+        side: float = (positions / int(config["mm_tokens_per_image"])) ** 0.5
+        return max(1, round(side))
     if config.get("scale_factor"):
         return int(config["scale_factor"])
     if config.get("downsample_ratio"):
