@@ -126,7 +126,10 @@ def test_files_of_deepspeed_become_settings(tmp_path: Path) -> None:
         # A result is always whole.
         assert found["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] is True
     for stage in ("0", "2", "3"):
-        found = json.loads(settle_engine(config(ds_stage=stage)).distributed.deepspeed)
+        settled = settle_engine(config(ds_stage=stage))
+        # The processes read them once more.
+        assert RunConfig.from_flat(settled.to_flat()) == settled
+        found = json.loads(settled.distributed.deepspeed)
         assert found["zero_optimization"]["stage"] == int(stage)
     offload = json.loads(settle_engine(config(ds_stage="3", ds_offload=True)).distributed.deepspeed)
     assert offload["zero_optimization"]["offload_param"]["device"] == "cpu"
