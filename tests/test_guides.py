@@ -6,21 +6,32 @@ import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from trainer import compat
-from trainer.config import RunConfig, require_training
+from trainer.config import RunConfig, read_file, require_training
 from trainer.flags import read_flags
-from trainer.paths import REPOSITORY
+from trainer.jobs.work import run_stage
+from trainer.model.fit import fit
+from trainer.model.fit.said import gigabytes
+from trainer.model.fit.weighing import Machine
+from trainer.paths import DATA, MODELS, REPOSITORY
 from trainer.values import plain
 
 DOCUMENTS = [
     *REPOSITORY.glob("README*.md"),
     *(REPOSITORY / "docs" / "guides").glob("*.md"),
+    *(REPOSITORY / "docs").glob("methods*.md"),
+    *(REPOSITORY / "docs").glob("devices*.md"),
     *(REPOSITORY / "examples").glob("*.yaml"),
 ]
+METHODS = sorted((REPOSITORY / "docs").glob("methods*.md"))
+# What stands for a file of the person's own.
+OWN = ("my.yaml", "FILE.yaml")
+COMMANDS = tuple(f"python -m trainer {name} " for name in ("train", "chat", "check", "fit", "export"))
 YAML_GUIDES = sorted((REPOSITORY / "docs" / "guides").glob("yaml*.md"))
 
 
@@ -31,14 +42,15 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every line of a document that starts a run or a chat, with what stands for a person's own file left out."""
+    """Every line of a document that starts a run or asks about one, with what stands for a person's own file left out."""
     found = set()
     for path in DOCUMENTS:
         for line in path.read_text(encoding="utf-8").splitlines():
-            line = line.strip("# ")
-            if line.startswith(("python -m trainer train ", "python -m trainer chat ")):
-                found.add(line.split(" > ")[0])
-    return sorted(each for each in found if "my.yaml" not in each)
+            # Variables of the environment may stand before a command, and words of ours behind it.
+            line = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.strip("# "))
+            if line.startswith(COMMANDS):
+                found.add(re.split(r" > | {2,}# ", line)[0].strip())
+    return sorted(each for each in found if not any(own in each for own in OWN))
 
 
 def tables(path: Path) -> list[list[str]]:
@@ -56,7 +68,7 @@ def tables(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("line", commands())
 def test_a_command_is_read(line: str) -> None:
     words = [word for word in shlex.split(line.replace("$'", "'"))[4:] if word not in ("--compare", "--json")]
-    asks = line.startswith("python -m trainer chat")
+    trains = line.startswith(("python -m trainer train", "python -m trainer check", "python -m trainer fit"))
     for name in ("--prompt", "--image", "--video"):
         while name in words:
             given = words.index(name)
@@ -66,7 +78,7 @@ def test_a_command_is_read(line: str) -> None:
     config = RunConfig.from_flat(
         read_flags([str(REPOSITORY / w) if w.endswith(".yaml") else w for w in words])
     )
-    if not asks:
+    if trains:
         require_training(config)
     assert config.model.model_name_or_path
 
@@ -90,3 +102,53 @@ def test_the_tables_are_true(path: Path) -> None:
         assert f"| `{written}` | `{own}: {own_value}` |" in text
     assert set(harmless) <= compat.HARMLESS
     assert set(refused) <= set(compat.REFUSED)
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda path: path.name)
+def test_the_memory_of_methods_is_what_is_reckoned(path: Path) -> None:
+    rows = re.findall(
+        r"^\| `([^`]+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", path.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) >= 10
+    machine = Machine("GPU", (1 << 50,), (1 << 50,), 1 << 50, accelerated=True)
+    for settings, *told in rows:
+        given = dict(each.split(": ") for each in settings.split(", "))
+        common = {"model_name_or_path": "Qwen2.5-7B-Instruct", "dataset": "x", "compute_type": "bf16"}
+        found = fit(RunConfig.from_flat({**common, **given}), machine)
+        assert found is not None
+        parts = found.need.parts()
+        assert told == [gigabytes(parts[name]) for name in ("weights", "gradients", "optimizer")], settings
+
+
+def test_the_examples_that_are_named_are_there() -> None:
+    for path in (*METHODS, *(REPOSITORY / "docs").glob("devices*.md")):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"`(sprout_\w+\.yaml)`", text):
+            assert (REPOSITORY / "examples" / name).is_file(), name
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+            assert (path.parent / link).exists(), link
+        for language in ("python", "sh"):
+            assert len(blocks(path, language)) == len(
+                blocks(METHODS[0].with_name(path.name.replace(".zh", "")), language)
+            )
+
+
+@pytest.mark.slow
+def test_results_are_loaded_as_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PEFT and transformers alone: an adapter, one with new words, a whole model."""
+    for name in ("sprout_lora_identity", "sprout_new_tokens", "sprout_full_identity"):
+        given = read_file(REPOSITORY / "examples" / f"{name}.yaml")
+        output = str(tmp_path / str(given["output_dir"]))
+        config = RunConfig.from_flat(
+            {**given, "output_dir": output, "max_steps": 1, "dataset_dir": str(DATA)}
+        )
+        run_stage(config, lambda _: None, lambda: False)
+    (tmp_path / "models").symlink_to(MODELS)
+    monkeypatch.chdir(tmp_path)
+    first, *others = [blocks(path, "python") for path in METHODS]
+    assert len(first) == 3 and all(each == first for each in others)
+    for text in first:
+        made: dict[str, Any] = {}
+        exec(text, made)
+        ids = made["tokenizer"]("Who are you?", return_tensors="pt")["input_ids"]
+        assert made["model"](input_ids=ids).logits.isfinite().all()
