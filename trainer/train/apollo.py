@@ -32,7 +32,13 @@ class Apollo(Optimizer):
         weight_decay: float = 0.0,
         scale_front: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "scale_front": scale_front}
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "scale_front": scale_front,
+        }
         super().__init__(list(groups), defaults)
         weights = (weight for group in self.param_groups for weight in group["params"])
         for number, weight in enumerate(weights):
@@ -47,10 +53,10 @@ class Apollo(Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    change = _whole if "rank" not in group else _scaled
-                    update = change(self.state[weight], weight.grad, group)
+                    state = self.state[weight]
+                    update = (_scaled if "rank" in group else _whole)(state, weight.grad, group)
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.add_(update, alpha=-group["lr"])
+                    weight.add_(update, alpha=-group["lr"] * _correction(state, group))
         return loss
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -64,15 +70,21 @@ class Apollo(Optimizer):
 
 
 def _whole(state: dict[str, Any], gradient: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
-    """AdamW's update for a gradient, of the same shape: https://arxiv.org/abs/1711.05101"""
+    """AdamW's update for a gradient, of the same shape, before `_correction`: https://arxiv.org/abs/1711.05101"""
     if "mean" not in state:
         state |= {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
     state["step"] += 1
     first, second = group["betas"]
     state["mean"].lerp_(gradient, 1 - first)
     state["square"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
-    spread = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
-    return (state["mean"] / (1 - first ** state["step"])).div_(spread)
+    found: torch.Tensor = state["mean"] / state["square"].sqrt().add_(group["eps"])
+    return found
+
+
+def _correction(state: Mapping[str, Any], group: Mapping[str, Any]) -> float:
+    """For moments that began at zero. After the limit of growth, which sees the lengths before it."""
+    first, second = group["betas"]
+    return float((1 - second ** state["step"]) ** 0.5 / (1 - first ** state["step"]))
 
 
 def _scaled(state: dict[str, Any], gradient: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
@@ -81,7 +93,7 @@ def _scaled(state: dict[str, Any], gradient: torch.Tensor, group: Mapping[str, A
         state["directions"] = _directions(state, gradient, group)
     left = group["proj_type"] == "left"
     narrow = state["directions"] @ gradient if left else gradient @ state["directions"]
-    update = gradient * _factors(narrow, _whole(state, narrow, group), group, left=left)
+    update: torch.Tensor = gradient * _factors(narrow, _whole(state, narrow, group), group, left=left)
     scale = float(group["scale"]) ** 0.5
     if group["scale_front"]:
         return _limited(state, update * scale)
@@ -98,7 +110,8 @@ def _factors(
         for each in (wanted, narrow)
     )
     # A channel without a gradient has none to scale.
-    return (after / before.clamp_min(torch.finfo(torch.float32).tiny)).to(narrow.dtype)
+    found: torch.Tensor = after / before.clamp_min(torch.finfo(torch.float32).tiny)
+    return found.to(narrow.dtype)
 
 
 def _limited(state: dict[str, Any], update: torch.Tensor) -> torch.Tensor:
@@ -110,9 +123,7 @@ def _limited(state: dict[str, Any], update: torch.Tensor) -> torch.Tensor:
     return update * (allowed / length.clamp_min(torch.finfo(torch.float32).tiny)).to(update.dtype)
 
 
-def _directions(
-    state: Mapping[str, Any], gradient: torch.Tensor, group: Mapping[str, Any]
-) -> torch.Tensor:
+def _directions(state: Mapping[str, Any], gradient: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
     """r x m on the left, n x r on the right: drawn with a variance of 1/r, or the strongest ones of the gradient."""
     rows, columns = gradient.shape
     left = group["proj_type"] == "left"
