@@ -95,9 +95,8 @@ def _scaled(state: dict[str, Any], gradient: torch.Tensor, group: Mapping[str, A
     narrow = state["directions"] @ gradient if left else gradient @ state["directions"]
     update: torch.Tensor = gradient * _factors(narrow, _whole(state, narrow, group), group, left=left)
     scale = float(group["scale"]) ** 0.5
-    if group["scale_front"]:
-        return _limited(state, update * scale)
-    return _limited(state, update) * scale
+    front, back = (scale, 1.0) if group["scale_front"] else (1.0, scale)
+    return _limited(state, update * front).mul_(back)
 
 
 def _factors(
@@ -120,7 +119,10 @@ def _limited(state: dict[str, Any], update: torch.Tensor) -> torch.Tensor:
     last = state.get("length")
     allowed = length if last is None else torch.where(last > 0, torch.minimum(length, GROWTH * last), length)
     state["length"] = allowed
-    return update * (allowed / length.clamp_min(torch.finfo(torch.float32).tiny)).to(update.dtype)
+    shortened: torch.Tensor = update * (allowed / length.clamp_min(torch.finfo(torch.float32).tiny)).to(
+        update.dtype
+    )
+    return shortened
 
 
 def _directions(state: Mapping[str, Any], gradient: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
@@ -137,4 +139,5 @@ def _directions(state: Mapping[str, Any], gradient: torch.Tensor, group: Mapping
         chance = torch.Generator().manual_seed(state["number"] * DRAWS + draw)
         shape = (rank, rows) if left else (columns, rank)
         found = torch.randn(shape, generator=chance) / rank**0.5
-    return found.to(gradient.device, gradient.dtype).contiguous()
+    directions: torch.Tensor = found.to(gradient.device, gradient.dtype).contiguous()
+    return directions
