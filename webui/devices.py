@@ -27,13 +27,13 @@ def _named(each: Accelerator, lang: str) -> str:
 
 
 def planned(plan: Plan, stage: str, offload: bool, lang: str) -> str:
-    """How many processes will train, and by which engine: "2 processes, DeepSpeed ZeRO-3 with offload"."""
+    """How many processes will train, and by which engine: "2 processes · DeepSpeed ZeRO-3 with offload"."""
     engine = say(f"train.devices.engine.{plan.engine}", lang, stage=stage) if plan.engine != "one" else ""
     if engine and offload:
         engine = say("train.devices.offload", lang, engine=engine)
     count = say("train.devices.one" if plan.all == 1 else "train.devices.many", lang, count=plan.all)
     nodes = say("train.devices.nodes", lang, nodes=plan.nodes) if plan.nodes > 1 else ""
-    return ", ".join(part for part in (count, nodes, engine) if part)
+    return " · ".join(part for part in (count, nodes, engine) if part)
 
 
 def plan_of(values: Mapping[str, Any], lang: str) -> str:

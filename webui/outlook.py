@@ -17,6 +17,7 @@ from trainer.dataset.ingest.cupboard import ROWS
 from trainer.dataset.ingest.recipe import read_recipe
 from trainer.dataset.load import load_rows
 from trainer.errors import UserError
+from trainer.jobs import launch
 from trainer.jobs.jobs import Jobs
 from trainer.jobs.place import locate_data, model_folder
 from trainer.options import DataOptions
@@ -78,12 +79,12 @@ class Outlook:
             return Look()
         # With packing the lengths of the rows decide.
         steps = (
-            count_steps(counted.train, config).total
+            count_steps(counted.train, _of_all_processes(config)).total
             if whole and not config.data.packing and config.data.stage == "sft"
             else None
         )
         pace = self._pace(model_folder(config.model.model_name_or_path), config.method.finetuning_type)
-        seconds = pace * steps * _rows_a_step(config) if pace and steps else None
+        seconds = pace * steps * _rows_a_step(_of_all_processes(config)) if pace and steps else None
         unfilled = frozenset(PLACEHOLDERS) - counted.filled
         return Look(counted.train, counted.unusable, steps, seconds, unfilled)
 
@@ -131,10 +132,22 @@ class Outlook:
 def _paces(jobs: Jobs) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for job in reversed(jobs.list()):
-        rows = job.facts.step * _rows_a_step(job.config)
+        rows = job.facts.step * _rows_a_step(_of_all_processes(job.config))
         if job.task == "train" and job.state == "finished" and rows and job.facts.seconds > 0:
             found[job.model, job.method] = job.facts.seconds / rows
     return found
+
+
+def _of_all_processes(config: RunConfig) -> RunConfig:
+    """The config of one process whose step has the rows that all processes have together."""
+    try:
+        processes = launch.plan(launch.page_config(config)).all
+    except UserError:
+        # Devices that are not there are told at the start.
+        return config
+    return config.with_values(
+        gradient_accumulation_steps=config.train.gradient_accumulation_steps * processes
+    )
 
 
 def _rows_a_step(config: RunConfig) -> int:

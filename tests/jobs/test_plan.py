@@ -14,6 +14,7 @@ from trainer.config import RunConfig
 from trainer.device import visibility_variable
 from trainer.errors import UserError, UserErrors
 from trainer.events import Event, Note
+from trainer.flags import read_flags
 from trainer.jobs import launch
 from trainer.jobs.plan import VISIBLE, Plan, first_device
 from trainer.jobs.sharing import PEERS, settle_engine
@@ -97,7 +98,6 @@ def test_several_machines_find_each_other_as_the_environment_says() -> None:
         ({}, {"NNODES": "many"}, "environment_number"),
         ({}, {"NPROC_PER_NODE": "0"}, "environment_number"),
         ({}, {"NNODES": "2", "NODE_RANK": "2"}, "environment_number"),
-        ({"ds_stage": "2", "fsdp": "full_shard"}, {}, "two_engines"),
     ],
 )
 def test_what_cannot_be_planned_is_told(
@@ -106,6 +106,14 @@ def test_what_cannot_be_planned_is_told(
     with pytest.raises(UserError) as caught:
         launch.plan(config(**values), environment)
     assert caught.value.code == code
+
+
+def test_two_engines_exclude_each_other() -> None:
+    with pytest.raises(UserErrors):
+        config(ds_stage="2", fsdp="full_shard")
+    with pytest.raises(UserError) as caught:
+        launch.plan(config(ds_stage="2").with_values(fsdp="full_shard"), {})
+    assert caught.value.code == "two_engines"
 
 
 def test_files_of_deepspeed_become_settings(tmp_path: Path) -> None:
@@ -118,10 +126,20 @@ def test_files_of_deepspeed_become_settings(tmp_path: Path) -> None:
         # A result is always whole.
         assert found["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] is True
     for stage in ("0", "2", "3"):
-        found = json.loads(settle_engine(config(ds_stage=stage)).distributed.deepspeed)
+        settled = settle_engine(config(ds_stage=stage))
+        # The processes read them once more.
+        assert RunConfig.from_flat(settled.to_flat()) == settled
+        found = json.loads(settled.distributed.deepspeed)
         assert found["zero_optimization"]["stage"] == int(stage)
     offload = json.loads(settle_engine(config(ds_stage="3", ds_offload=True)).distributed.deepspeed)
     assert offload["zero_optimization"]["offload_param"]["device"] == "cpu"
+
+
+def test_a_file_beside_the_settings_is_found(tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"zero_optimization": {"stage": 2}}')
+    (tmp_path / "run.yaml").write_text("deepspeed: own.json\n")
+    found = config(**read_flags([str(tmp_path / "run.yaml")]))
+    assert json.loads(settle_engine(found).distributed.deepspeed) == {"zero_optimization": {"stage": 2}}
 
 
 def test_the_peers_own_files_are_known_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,8 @@ def test_rows_steps_placeholders_and_pace(desk: Desk, workspace: Workspace) -> N
     look = desk.look({**OPEN, "num_train_epochs": 4, "per_device_train_batch_size": 2})
     assert (look.rows, look.unusable, look.steps, look.seconds) == (9, 1, 20, None)
     assert look.unfilled == frozenset() and look.problem is None
+    two = desk.look({**OPEN, "num_train_epochs": 4, "per_device_train_batch_size": 2, "nproc_per_node": 2})
+    assert two.steps == 12, "two processes take twice the rows a step"
     assert desk.look({**OPEN, "dataset": ["plain"]}).unfilled == {"identity_name", "identity_author"}
     assert desk.look({**OPEN, "packing": True}).steps is None
     assert desk.look({**OPEN, "learning_rate": ""}).rows == 9

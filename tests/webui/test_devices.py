@@ -103,7 +103,7 @@ def test_the_sentence_follows_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = form.proposed("Sprout", "lora")
     assert devices.plan_of(usual, "en") == "1 process"
     zero = {**usual, "nproc_per_node": 2, "ds_stage": "3", "ds_offload": True}
-    assert devices.plan_of(zero, "en") == "2 processes, DeepSpeed ZeRO-3 with offload"
+    assert devices.plan_of(zero, "en") == "2 processes · DeepSpeed ZeRO-3 with offload"
     assert "DDP" in devices.plan_of({**usual, "nproc_per_node": 2}, "en")
     # With accelerators that the form names and nobody has, the sentence says so.
     monkeypatch.setenv("TUNEBOARD_VISIBLE", "0,1")

@@ -26,7 +26,8 @@ def settle_engine(config: RunConfig, emit: Callable[[Event], None] = lambda _: N
     given = wanted.deepspeed.strip()
     if given or wanted.ds_stage != "none":
         found = _deepspeed(given, emit) if given else _stage(wanted.ds_stage, wanted.ds_offload)
-        changes["deepspeed"] = json.dumps(_whole(found))
+        # The stage is part of them now, and would be a second word on the same thing.
+        changes = {"deepspeed": json.dumps(_whole(found)), "ds_stage": "none", "ds_offload": False}
     if wanted.fsdp_config.strip():
         changes["fsdp_config"] = json.dumps(_mapping("fsdp_config", wanted.fsdp_config))
     return config.with_values(**changes) if changes else config

@@ -12,6 +12,7 @@ from accelerate.utils.imports import is_deepspeed_available
 
 from trainer import device
 from trainer.config import RunConfig
+from trainer.errors import UserError
 
 Name = Literal["one", "ddp", "deepspeed", "fsdp"]
 
@@ -88,6 +89,21 @@ def spare_deepspeed(engine: Engine) -> None:
     """Keeps accelerate from importing DeepSpeed, which takes seconds, to look whether a model is one of its engines."""
     used = engine.name == "deepspeed"
     accelerate.utils.other.is_deepspeed_available = is_deepspeed_available if used else lambda: False  # type: ignore[assignment]
+
+
+def require_fitting(config: RunConfig, engine: Engine) -> None:
+    """Raises UserError for a method that needs whole weights or gradients, which the engine shares out."""
+    optimizer = config.optimizer
+    shares = engine.name == "fsdp" or engine.stage > 0
+    for name in ("use_galore", "use_apollo", "use_muon"):
+        if getattr(optimizer, name) and shares:
+            reason = "its optimiser looks at whole gradients, of which each process holds a share"
+            raise UserError("engine_excludes", field=name, name=name, engine=engine.name, reason=reason)
+    if config.lora.pissa_init and engine.splits_weights:
+        reason = "it begins with a decomposition of whole weights, of which each process holds a share"
+        raise UserError(
+            "engine_excludes", field="pissa_init", name="pissa_init", engine=engine.name, reason=reason
+        )
 
 
 # From the beginning: transformers asks when it saves a model, too.

@@ -20,6 +20,7 @@ from torch import distributed
 from trainer import device
 from trainer.config import RunConfig
 from trainer.errors import UserError, UserErrors, problems_of
+from trainer.events import Event
 from trainer.train.checkpoints import Makers
 from trainer.train.engine import Engine, engine_of
 
@@ -69,6 +70,10 @@ class Ranks:
     def first(self) -> bool:
         """Whether this is the process that writes and tells."""
         return self.number == 0
+
+    def telling(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
+        """`emit` of the process that tells; what the others have to say is the same."""
+        return emit if self.first else lambda _: None
 
     def shared(self, value: Result) -> Result:
         """The first process's value, for all."""

@@ -14,7 +14,7 @@ from trainer.model.fit.estimate import need
 from trainer.model.fit.loaded import chosen_in, shape_of
 from trainer.model.fit.said import gigabytes, warning
 from trainer.model.fit.shape import Shape
-from trainer.model.fit.weighing import SPARE, Fit, batch_of, fit, this_machine
+from trainer.model.fit.weighing import SPARE, Fit, batch_of, fit, machine_of
 from trainer.model.load import Precision
 from trainer.train.flow import Flow
 from trainer.train.items import Items
@@ -30,7 +30,7 @@ def checkpointing(
     shape = shape_of(model)
     if shape is None:
         return False, None
-    machine = this_machine(config.distributed.devices)
+    machine = machine_of(config)
     formats = formats_of(precision.name, config.method.finetuning_type)
     chosen = chosen_in(model, shape, formats)
     kernels, batch = batch_of(config, shape, precision.name, machine, _batch(config, items, shape, model))
@@ -60,7 +60,7 @@ def _batch(config: RunConfig, items: Items | Flow, shape: Shape, model: Any) -> 
 
 def short_of(config: RunConfig, rows: Any) -> Note | None:
     """A warning for a run that does not fit, before its model is loaded; None where it fits or nobody knows."""
-    machine = this_machine(config.distributed.devices)
+    machine = machine_of(config)
     found = fit(config, machine, _rendered(config, rows, machine))
     return warning(found) if found is not None and found.cannot else None
 

@@ -15,7 +15,7 @@ from trainer.dataset.blocks import packs_rows
 from trainer.dataset.stream import Stream
 from trainer.dataset.table import RowTable
 from trainer.errors import UserError
-from trainer.events import Event, Finished, Note, Stopped
+from trainer.events import Finished, Note, Stopped
 from trainer.model.catalog import resolve
 from trainer.model.load import Precision, choose_precision
 from trainer.paths import RunFolder
@@ -27,7 +27,7 @@ from trainer.train.callbacks import Emit, Reporter, Stop
 from trainer.train.checkpoints import Found, Progress, find, remove_parts, step_of
 from trainer.train.collation import Flattened
 from trainer.train.curves import Curves, curves, programs
-from trainer.train.engine import spare_deepspeed
+from trainer.train.engine import require_fitting, spare_deepspeed
 from trainer.train.experts import router_loss
 from trainer.train.failures import explain, require_writable
 from trainer.train.flow import Flow, ProblemTeller
@@ -92,10 +92,6 @@ class _Stopped(StoppedElsewhere):
     """Somebody stopped the run between two phases, or while its rows were rendered."""
 
 
-def _hear_nothing(_: Event) -> None:
-    """Of several processes the first one tells what happens."""
-
-
 class _Run:
     """The phases of one run; each begins with the question whether somebody wants to stop."""
 
@@ -104,7 +100,7 @@ class _Run:
         self.ranks = Ranks.here()
         self.engine = self.ranks.engine(config)
         spare_deepspeed(self.engine)
-        self.emit = emit if self.ranks.first else _hear_nothing
+        self.emit = self.ranks.telling(emit)
         self.stop = lambda: self.ranks.agreed(stop)
         # While rows are rendered each process is at another one: the first alone is asked.
         self.asked = stop
@@ -117,6 +113,7 @@ class _Run:
         config = self.config
         require_training(config)
         programs(config.train.report_to)
+        require_fitting(config, self.engine)
         if self.ranks.first:
             require_writable(self.folder.path)
         for note in (*config.notes, *notes(config)):
@@ -231,7 +228,7 @@ class _Run:
         if eyes and config.extra.get("dataloader_num_workers"):
             self._tell("pictures_one_reader")
         items = self._items(data.train, packed=packing and flattened, found=found)
-        twice, note = checkpointing(config, model, items, precision)
+        twice, note = self.ranks.shared(checkpointing(config, model, items, precision))
         if note:
             self.emit(note)
         arguments = make_arguments(config, precision, checkpointing=twice, engine=self.engine)

@@ -171,9 +171,26 @@ def test_lines_and_facts() -> None:
 
 
 def test_at_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.model.fit.weighing.this_machine", lambda _: _machine(24))
+    monkeypatch.setattr("trainer.model.fit.weighing.this_machine", lambda *_: _machine(24))
     words = ["--model_name_or_path", "Qwen2.5-7B-Instruct", "--dataset", "x"]
     assert run_fit(words) == 0
     assert "GB free on NVIDIA H100" in capsys.readouterr().out
     assert run_fit([*words, "--finetuning_type", "full", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["fits"] is False
+
+
+def test_settings_of_deepspeed_may_stand_in_the_config_itself() -> None:
+    """As a run's own processes are handed them; a file that is elsewhere says nothing."""
+    inline = json.dumps({"zero_optimization": {"stage": 2}})
+    common: dict[str, Any] = {"finetuning_type": "full", "devices": "0,1"}
+    assert _fit(_machine(80, devices=2), **common, deepspeed=inline).engine == "ZeRO-2"
+    assert _fit(_machine(80, devices=2), **common, deepspeed="nowhere/ds.json").engine == "ZeRO-0"
+
+
+def test_processes_on_a_processor_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.device.free_ram", lambda: 8 * GB)
+    monkeypatch.setattr("trainer.device.is_accelerated", lambda: False)
+    monkeypatch.setattr("trainer.device.is_known", lambda: True)
+    found = fit(_config(model_name_or_path="Sprout", nproc_per_node=2))
+    assert found is not None
+    assert (found.machine.free, found.engine) == ((4 * GB, 4 * GB), "DDP")

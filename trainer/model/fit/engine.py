@@ -52,9 +52,12 @@ def engine_of(config: RunConfig, devices: int = 0) -> Engine:
             master=half, buckets=stage < 3,
         )  # fmt: skip
     if distributed.fsdp != "none":
+        away = distributed.fsdp_offload
         return Engine(
-            "FSDP", local, local, weights=distributed.fsdp == "full_shard", gradients=True, optimizer=True
-        )
+            "FSDP" + (" offload" if away else ""), local, local, weights=distributed.fsdp == "full_shard",
+            gradients=True, optimizer=True, optimizer_on_host=away,
+            weights_on_host=away and distributed.fsdp == "full_shard",
+        )  # fmt: skip
     if local > 1:
         return Engine("DDP", local, local, buckets=True)
     return Engine()
@@ -64,7 +67,7 @@ def _deepspeed(config: RunConfig) -> tuple[bool, int, bool, bool]:
     """Whether DeepSpeed runs, its stage, whether the optimiser and the weights lie on the host."""
     distributed = config.distributed
     if distributed.deepspeed:
-        zero = _file(Path(distributed.deepspeed)).get("zero_optimization")
+        zero = _settings(distributed.deepspeed).get("zero_optimization")
         zero = zero if isinstance(zero, Mapping) else {}
         stage = zero.get("stage", 0)
         return True, stage if isinstance(stage, int) else 0, _away(zero, "optimizer"), _away(zero, "param")
@@ -75,9 +78,13 @@ def _deepspeed(config: RunConfig) -> tuple[bool, int, bool, bool]:
     return True, stage, offload, offload
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _settings(given: str) -> dict[str, Any]:
+    """DeepSpeed's settings: a file, or the JSON itself; none for a file that is not on this machine."""
     try:
-        found = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        text = (
+            given if given.lstrip().startswith("{") else Path(given).expanduser().read_text(encoding="utf-8")
+        )
+        found = json.loads(text)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -81,13 +81,17 @@ class Fit:
         return self.free is not None and (self.need.total > self.free or self.need.host > self.machine.host)
 
 
-def this_machine(numbers: Sequence[str] = ()) -> Machine:
-    """What computes here; `numbers` names devices, none means the first. Asks no driver before torch is there."""
+def this_machine(numbers: Sequence[str] = (), processes: int = 1) -> Machine:
+    """What computes here; `numbers` names devices, none means the first. Asks no driver before torch is there.
+
+    Several `processes` on a processor share its memory.
+    """
     host = device.free_ram()
     if not device.is_known():
         return Machine("", (), (), host, accelerated=True)
     if not device.is_accelerated():
-        return Machine(device.name(), (host,), (host,), host, accelerated=False)
+        each = (host // processes,) * processes
+        return Machine(device.name(), each, each, host, accelerated=False)
     listed = device.listed()
     chosen = [each for each in listed if str(each.number) in numbers] or listed[:1]
     return Machine(
@@ -102,7 +106,7 @@ def fit(config: RunConfig, machine: Machine | None = None, batch: Batch | None =
     `batch` says how long the rows really are: without it each is taken to be `cutoff_len` tokens long, all trained.
     Reads no more than the headers of a model's files, which takes milliseconds.
     """
-    machine = machine or this_machine(config.distributed.devices)
+    machine = machine or machine_of(config)
     sizes = sizes_of(config.model.model_name_or_path, config.model.hub)
     if sizes is None:
         return None
@@ -113,6 +117,11 @@ def fit(config: RunConfig, machine: Machine | None = None, batch: Batch | None =
     return (
         found if found.fits is not False else replace(found, changes=cheapest(config, machine, scales.weigh))
     )
+
+
+def machine_of(config: RunConfig) -> Machine:
+    """What a run with these settings would be computed on."""
+    return this_machine(config.distributed.devices, config.distributed.nproc_per_node or 1)
 
 
 class _Scales:
