@@ -22,7 +22,7 @@ _WHY = {
     "device": "the machine decides",
     "files": "decides only where files lie",
     "report": "decides only what is told",
-    "measures": "evaluation measures the loss",
+    "measures": "an evaluation while training measures the loss; do_predict answers the rows",
     "settled": "settled by the run itself",
 }
 

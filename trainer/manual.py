@@ -78,7 +78,8 @@ def explain(name: str) -> str:
         return f"{name}: {info.help}\n  takes: {kind_of(info)}\n  default: {shown(info.default)}{form}{choices}\n"
     if said_as := _said_as(name):
         own, value = next(iter(said_as.items()))
-        return f"{name}: is read as {own}: {value}\n\n{explain(own)}"
+        more = explain(own) if own in options() else "an argument of TRL's SFTConfig\n"
+        return f"{name}: is read as {own}: {value}\n\n{more}"
     if refusal := compat.REFUSED.get(name):
         return f"{name}: cannot be used here: {refusal.reason} {refusal.way}\n"
     if name in compat.OWN:

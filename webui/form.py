@@ -330,11 +330,9 @@ def command(config: RunConfig) -> str:
 def _word(name: str, value: Any) -> str:
     if name not in options():
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, list):
         return ("\n" if name == "learn_prompts" else ",").join(value)
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def model_name(values: Mapping[str, Any]) -> str:

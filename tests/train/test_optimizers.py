@@ -16,6 +16,7 @@ from tests.train import tiny
 from tests.train.conftest import Configure
 from trainer.errors import UserError
 from trainer.events import Started, Step
+from trainer.train import apollo
 from trainer.train.low_rank import make_low_rank, plan_of
 from trainer.train.muon import make_muon
 
@@ -190,34 +191,54 @@ def test_only_the_named_layers_are_projected(configure: Configure, model_folder:
     }
 
 
-def test_the_packages_are_followed_to_the_letter(model_folder: Path, configure: Configure) -> None:
-    """Where the sides need no guess the packages' own optimisers, given the same groups, do the same."""
-    from apollo_torch import APOLLOAdamW
+def test_galore_is_its_package_to_the_letter(model_folder: Path, configure: Configure) -> None:
+    """Where the sides need no guess the package's own optimiser, given the same groups, does the same."""
     from galore_torch import GaLoreAdamW
 
-    for options, kind, more in (
-        (GALORE, GaLoreAdamW, {"no_deprecation_warning": True}),
-        (APOLLO, APOLLOAdamW, {}),
-    ):
-        plan = plan_of(configure(**options))
-        assert plan is not None
-        ours, plain = _trained(model_folder), _trained(model_folder)
-        matrices = _matrices(plain)
-        inside = {id(each) for each in matrices}
-        rest = [each for each in plain.parameters() if id(each) not in inside]
-        theirs = kind([{"params": rest}, {"params": matrices, **plan.settings}], lr=0.01, **more)
-        mine = make_low_rank(ours, plan, {"lr": 0.01}, 0.0, [])
-        if kind is APOLLOAdamW:
-            # Its directions are drawn by the places of the weights in the groups.
-            order = [id(each) for group in mine.param_groups for each in group["params"]]
-            names = {id(each): name for name, each in ours.named_parameters()}
-            for name, weight in plain.named_parameters():
-                theirs.state[weight]["seed"] = order.index(next(i for i, n in names.items() if n == name)) + 1
-        for _ in range(4):
-            mine.step()
-            theirs.step()
-        for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
-            torch.testing.assert_close(a, b)
+    plan = plan_of(configure(**GALORE))
+    assert plan is not None
+    ours, plain = _trained(model_folder), _trained(model_folder)
+    matrices = _matrices(plain)
+    inside = {id(each) for each in matrices}
+    rest = [each for each in plain.parameters() if id(each) not in inside]
+    groups = [{"params": rest}, {"params": matrices, **plan.settings}]
+    theirs = GaLoreAdamW(groups, lr=0.01, no_deprecation_warning=True)
+    mine = make_low_rank(ours, plan, {"lr": 0.01}, 0.0, [])
+    for _ in range(4):
+        mine.step()
+        theirs.step()
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
+@pytest.mark.parametrize("scaling", ["channel", "tensor"])
+@pytest.mark.parametrize("directions", ["svd", "random"])
+def test_apollo_computes_what_the_authors_package_computes(
+    monkeypatch: pytest.MonkeyPatch, directions: str, scaling: str, shape: tuple[int, int]
+) -> None:
+    """With gradients that grow and shrink; of random directions it is given those that the package has drawn."""
+    from apollo_torch import APOLLOAdamW
+
+    chance = torch.Generator().manual_seed(1)
+    mine = nn.Parameter(torch.randn(shape, generator=chance))
+    other = nn.Parameter(mine.detach().clone())
+    group = {
+        "rank": 4, "update_proj_gap": 3 if directions == "svd" else 100, "scale": 4.0, "proj": directions,
+        "proj_type": "left" if shape[0] < shape[1] else "right", "scale_type": scaling,
+    }  # fmt: skip
+    ours = apollo.Apollo([{"params": [mine], **group}], lr=0.01, eps=1e-6)
+    theirs = APOLLOAdamW([{"params": [other], **group}], lr=0.01, eps=1e-6)
+    for factor in (0.1, 0.15, 0.2, 0.001, 0.3, 0.35):
+        other.grad = factor * torch.randn(shape, generator=chance)
+        mine.grad = other.grad.clone()
+        theirs.step()
+        if directions == "random":
+            drawn = theirs.state[other]["projector"].ortho_matrix
+            drawn = drawn.T if (drawn.shape[0] == 4) != (group["proj_type"] == "left") else drawn
+            monkeypatch.setattr(apollo, "_directions", lambda *given, drawn=drawn: drawn)
+        ours.step()
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [

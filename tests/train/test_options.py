@@ -15,7 +15,7 @@ from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.events import Evaluated, Saved, Started, Step
 from trainer.model.load import PRECISIONS
-from trainer.train.arguments import REFUSED, make_arguments
+from trainer.train.arguments import make_arguments
 
 # Each changes what is learned: the losses of the first steps, or the weights after them.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -189,15 +189,6 @@ def test_arguments_that_only_matter_to_libraries_arrive(configure: Configure) ->
         True,
         False,
     )
-
-
-@pytest.mark.parametrize("name", ["disable_tqdm", "deepspeed", "push_to_hub"])
-def test_arguments_without_effect_are_refused(configure: Configure, name: str) -> None:
-    config = configure()
-    object.__setattr__(config, "extra", {name: True})
-    with pytest.raises(UserError, match=name) as caught:
-        make_arguments(config, PRECISIONS["fp32"], checkpointing=False)
-    assert REFUSED[name] in str(caught.value)
 
 
 def test_overwriting_starts_anew(configure: Configure) -> None:

@@ -18,36 +18,6 @@ from trainer.train.optimizer import check, check_name
 
 # Rows evaluated at once while training, where nobody said how many: transformers' own number.
 EVALUATED_AT_ONCE = 8
-# Arguments of SFTConfig that would change nothing here, or something that the run itself decides, and why.
-REFUSED = {
-    "disable_tqdm": "a run reports through its events, never through a progress bar",
-    "bf16_full_eval": "evaluation computes in the format of the training",
-    "fp16_full_eval": "evaluation computes in the format of the training",
-    "dataset_text_field": "rows are rendered before they reach the trainer",
-    "dataset_kwargs": "rows are rendered before they reach the trainer",
-    "eos_token": "the template decides how an answer ends",
-    "pad_token": "padding is never trained",
-    "truncation_mode": "rows are cut when they are rendered",
-    "eval_packing": "evaluation looks at each row alone",
-    "pad_to_multiple_of": "rows are not padded",
-    "include_for_metrics": "evaluation measures the loss only",
-    "batch_eval_metrics": "evaluation measures the loss only",
-    "eval_accumulation_steps": "evaluation measures the loss only",
-    "eval_do_concat_batches": "evaluation measures the loss only",
-    "eval_use_gather_object": "evaluation measures the loss only",
-    "prediction_loss_only": "evaluation measures the loss only",
-    "use_cache": "training has no use for a cache",
-    "place_model_on_device": "the run places the model",
-    "enable_jit_checkpoint": "it takes over signals of the process",
-    "push_to_hub": "nothing leaves this machine",
-    "hub_token": "a secret does not belong in a file of settings",
-    "parallelism_config": "this program does not do it yet",
-    "quantization_config": "this program does not do it yet",
-    "logging_nan_inf_filter": "a loss that is no number ends the run",
-    "restore_callback_states_from_checkpoint": "a resume restores everything",
-    "shuffle_dataset": "rows are drawn at random in any case",
-    "ignore_data_skip": "a resume goes on with the rows that come next",
-}
 
 
 def make_arguments(
@@ -55,8 +25,6 @@ def make_arguments(
 ) -> SFTConfig:
     """The arguments of TRL's trainer. Raises UserError for values of `extra` that it refuses."""
     for name in config.extra:
-        if name in REFUSED:
-            raise UserError("extra_without_effect", field="extra", name=name, reason=REFUSED[name])
         _require_kind(name, config.extra[name])
     check_name(config.train.optim)
     with accepted():

@@ -15,6 +15,7 @@ from trainer.config import RunConfig
 from trainer.errors import UserError
 from trainer.model.adapter import LINEAR, linear_layers
 from trainer.train import projected
+from trainer.train.apollo import Apollo
 
 Method = Literal["GaLore", "APOLLO"]
 # What `optim` says beside use_galore or use_apollo -> the optimiser inside.
@@ -26,8 +27,11 @@ KINDS: dict[str, Callable[[], type[Optimizer]]] = {
     "GaLore adamw": projected.galore_adamw,
     "GaLore adamw_8bit": projected.galore_adamw_8bit,
     "GaLore adafactor": projected.galore_adafactor,
-    "APOLLO adamw": projected.apollo_adamw,
+    "APOLLO adamw": lambda: Apollo,
 }
+# transformers' names for APOLLO mean the package, whose licence excludes commercial use: it is used where it is
+# installed.
+BY_NAME = "APOLLO"
 PACKAGES = {"GaLore": "galore-torch", "APOLLO": "apollo-torch"}
 # transformers' own names, whose settings come in optim_args and optim_target_modules, and what they leave out.
 NAMED = re.compile(r"(galore|apollo)_(adamw_8bit|adamw|adafactor)(_layerwise)?")
@@ -142,7 +146,7 @@ def make_low_rank(
     UserError for layers that there are not, and for a package that is missing.
     """
     try:
-        kind = KINDS[f"{plan.method} {plan.inner}"]()
+        kind = _kind(plan)
     except ImportError as error:
         package = PACKAGES[plan.method]
         raise UserError(
@@ -156,7 +160,7 @@ def make_low_rank(
     for side, matrices in split.projected.items():
         groups.append({"params": matrices, "weight_decay": weight_decay, **plan.settings, "proj_type": side})
     own = {name: value for name, value in settings.items() if name != "fused"}
-    if plan.inner == "adamw":
+    if plan.inner == "adamw" and kind is not Apollo:
         own["no_deprecation_warning"] = True
     if plan.method == "APOLLO":
         own["scale_front"] = plan.scale_front
@@ -164,6 +168,12 @@ def make_low_rank(
     if plan.layerwise:
         _update_at_once(made)
     return made
+
+
+def _kind(plan: Plan) -> type[Optimizer]:
+    if plan.method == BY_NAME and plan.option == "extra":
+        return projected.apollo_adamw()
+    return KINDS[f"{plan.method} {plan.inner}"]()
 
 
 def _split(model: Any, plan: Plan, decayed: list[str]) -> _Split:

@@ -25,8 +25,7 @@ def optimizer_bytes(chosen: Chosen, config: RunConfig) -> int:
         both = optimizer.galore_proj_type == "full"
         remember = _projected(remember, optimizer.galore_target, optimizer.galore_rank, whole=True, both=both)
     elif optimizer.use_apollo:
-        svd = optimizer.apollo_proj == "svd"
-        remember = _projected(remember, optimizer.apollo_target, optimizer.apollo_rank, whole=svd)
+        remember = _projected(remember, optimizer.apollo_target, optimizer.apollo_rank, whole=False)
     elif optimizer.use_muon:
         remember = _muon
     return sum(remember(each) for each in chosen.trained)
@@ -81,7 +80,7 @@ def _projected(
     plain: Callable[[Held], int], target: tuple[str, ...], rank: int, *, whole: bool, both: bool = False
 ) -> Callable[[Held], int]:
     """GaLore (https://arxiv.org/abs/2403.03507) and APOLLO (https://arxiv.org/abs/2412.05270): both moments in few
-    dimensions, beside the directions, of which in 32 bits the packages keep the `whole` decomposition.
+    dimensions, beside the directions, of which in 32 bits GaLore's package keeps the `whole` decomposition.
     """
 
     def remember(each: Held) -> int:
