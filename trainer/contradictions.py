@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from trainer.contradictions_of_methods import complain_of_methods
+from trainer.contradictions_of_methods import complain_of_methods, engine_of, zero_stage
 from trainer.errors import UserError
 from trainer.options import EXPORT_FORMATS, GGUF_TYPES
 from trainer.values import ROW_PROMPT, named_row, short
@@ -89,10 +89,9 @@ def _complain_of_optimizers(config: RunConfig, complain: Callable[..., None]) ->
         complain("finetuning_type", "low_rank_with_adapter", method=LOW_RANK[method], value=value)
     if first == "use_muon" and train.optim not in ("adamw_torch", "adamw_torch_fused"):
         complain("optim", "muon_optim", name=train.optim)
-    engine = (
-        "deepspeed" if many.deepspeed or many.ds_stage != "none" else "fsdp" if many.fsdp != "none" else ""
-    )
-    if first and engine:
+    engine = engine_of(config).lower()
+    # ZeRO-0 shares nothing out.
+    if first and engine and not (engine == "deepspeed" and zero_stage(config) == 0):
         complain(first, "optimizer_engine", name=first, engine=engine)
     for name, layerwise in (("galore", own.galore_layerwise), ("apollo", own.apollo_layerwise)):
         if not (layerwise and first == f"use_{name}"):

@@ -128,9 +128,16 @@ def _of_engines(config: RunConfig, complain: Complain) -> None:
         complain("fsdp", "engines_two", name=own, other="fsdp")
     if said.deepspeed and said.ds_stage != "none":
         complain("deepspeed", "option_twice", name="deepspeed", other="ds_stage")
+    if config.lora.pissa_init and engine_of(config) == "FSDP":
+        reason = "it begins with a decomposition of whole weights, of which each process holds a share"
+        complain("pissa_init", "engine_excludes", name="pissa_init", engine="fsdp", reason=reason)
     if zero_stage(config) != 3:
         return
     ways = {
+        # bitsandbytes cannot fill weights that DeepSpeed has split up before they are read.
+        "quantization_bit": (
+            config.model.quantization_bit != "none", "Use ds_stage 2 or fsdp, or leave quantization_bit out."
+        ),
         "pissa_init": (config.lora.pissa_init, "Use ds_stage 2, or leave pissa_init out."),
         "compute_type": (
             config.method.compute_type == "pure_bf16", "Use compute_type: bf16, which computes in 16 bits, too."

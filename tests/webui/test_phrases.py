@@ -25,17 +25,6 @@ from webui.phrases import FIELDS, phrase
 OTHERS = [lang for lang in LANGUAGES if lang != "en"]
 
 
-def refusals() -> dict[str, str]:
-    """Why arguments of SFTConfig are refused, read without importing what needs torch."""
-    tree = ast.parse((REPOSITORY / "trainer" / "train" / "arguments.py").read_text(encoding="utf-8"))
-    tables = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REFUSED"
-    ]
-    return dict(ast.literal_eval(tables[0]))
-
-
 def written() -> Iterator[str]:
     """Phrases of several words that the source gives to a sentence."""
     for path in (REPOSITORY / "trainer").rglob("*.py"):
@@ -51,7 +40,7 @@ def written() -> Iterator[str]:
 @pytest.mark.parametrize("lang", OTHERS)
 def test_every_phrase_is_known(lang: str) -> None:
     of_compat = [part for refusal in compat.REFUSED.values() for part in (refusal.reason, refusal.way)]
-    for text in [*of_compat, *refusals().values(), *written(), *KINDS.values()]:
+    for text in [*of_compat, *written(), *KINDS.values()]:
         assert phrase(text, lang) != text, text
 
 
