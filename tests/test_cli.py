@@ -20,6 +20,7 @@ from trainer.errors import UserError
 from trainer.events import EventLog, Failed, Finished, Started, Stopped
 from trainer.flags import read_flags
 from trainer.jobs import launch
+from trainer.jobs.plan import VISIBLE
 from trainer.jobs.serve import check_port, is_loopback, read_address
 from trainer.paths import REPOSITORY, RunFolder
 
@@ -326,6 +327,7 @@ def test_the_environment_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOCAL_RANK", "TOKENIZERS_PARALLELISM"):
         monkeypatch.delenv(name, raising=False)
     for given, seen in (("0,1,2", "0"), ("3", "3"), ("", ""), ("GPU-8a,GPU-9b", "GPU-8a")):
+        monkeypatch.delenv(VISIBLE, raising=False)
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
         launch.settle_environment()
         assert os.environ["CUDA_VISIBLE_DEVICES"] == seen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer.contradictions_of_methods import complain_of_methods, engine_of, zero_stage
 from trainer.errors import UserError
-from trainer.options import EXPORT_FORMATS, GGUF_TYPES
+from trainer.options import EXPORT_FORMATS, GGUF_TYPES, WHOLE_METHODS
 from trainer.values import ROW_PROMPT, named_row, short
 
 if TYPE_CHECKING:
@@ -65,12 +65,9 @@ def contradictions(config: RunConfig, wrong: set[str]) -> list[UserError]:
     _complain_of_data(config, complain)
     _complain_of_formats(config, complain)
     complain_of_methods(config, complain)
-    if (
-        config.task == "train"
-        and config.method.finetuning_type == "full"
-        and config.model.adapter_name_or_path
-    ):
-        complain("adapter_name_or_path", "adapter_with_full")
+    method = config.method.finetuning_type
+    if config.task == "train" and method in WHOLE_METHODS and config.model.adapter_name_or_path:
+        complain("adapter_name_or_path", "adapter_with_full", method=method)
     return found
 
 

@@ -63,9 +63,12 @@ def hide_devices() -> None:
     if "LOCAL_RANK" in os.environ:
         return
     variable = visibility_variable()
+    shown = os.environ.get(variable)
     # All of them are remembered for runs in processes of their own.
-    os.environ.setdefault(VISIBLE, os.environ.get(variable, ",".join(numbers())))
-    os.environ[variable] = (os.environ[VISIBLE] or "0").split(",")[0]
+    os.environ.setdefault(VISIBLE, ",".join(numbers()) if shown is None else shown)
+    first = os.environ[VISIBLE].split(",")[0]
+    # Who shows none wants none.
+    os.environ[variable] = "0" if shown is None and not first else first
 
 
 def visible() -> tuple[str, ...]:
