@@ -161,6 +161,29 @@ def _resumed_alone(configure: Configure, tmp_path: Path, whole: tiny.Run) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_split_weights_train_layers_and_words(configure: Configure, tmp_path: Path) -> None:
+    """What is chosen or changed of a model whose weights are split up, and an adapter saved beside checkpointing."""
+    frozen = {"finetuning_type": "freeze", "freeze_trainable_layers": 1, "learning_rate": 1e-3}
+    words = {"add_tokens": "<fact>,<place>", "resize_vocab": True}
+    best = {**TEXT, "eval_steps": 2, "save_steps": 2, "max_steps": 4, "load_best_model_at_end": True}
+    wanted: dict[str, tuple[str, dict[str, Any]]] = {
+        "layers": ("z3", {**frozen, "max_steps": 3}),
+        "words": ("z3", {**words, "max_steps": 3}),
+        "whole": ("z3", {**words, **FULL, "max_steps": 3}),
+        "checkpointing": ("fsdp", {**best, "gradient_checkpointing": True}),
+    }
+    cases = {
+        name: flat(configure(f"two-{name}", **values, **ENGINES[engine]), 2)
+        for name, (engine, values) in wanted.items()
+    }
+    together(tmp_path / "cases", cases)
+    for name, (_, values) in wanted.items():
+        alone = tiny.train(configure(f"one-{name}", **values))
+        check(alone, told(tmp_path / "cases", name), Path(cases[name]["output_dir"]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_offload_trains_the_same(configure: Configure, tmp_path: Path) -> None:
     """DeepSpeed compiles its optimiser for the processor when it is used for the first time."""
     kinds = ("lora", "seeing")

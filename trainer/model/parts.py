@@ -105,5 +105,5 @@ def shares(model: Any, parts: Parts) -> dict[PartName, Share]:
     for name, parameter in model.named_parameters():
         part = parts.part_of(name.removeprefix(PEFT_PREFIX))
         every[part] += numbers(parameter)
-        trained[part] += parameter.numel() if parameter.requires_grad else 0
+        trained[part] += numbers(parameter) if parameter.requires_grad else 0
     return {part: Share(trained[part], every[part]) for part in PART_NAMES if every[part]}

@@ -18,6 +18,7 @@ from transformers.modeling_utils import PreTrainedModel
 
 from trainer.model.adapter_files import WEIGHTS
 from trainer.model.parts import PEFT_PREFIX
+from trainer.model.split import rows_of
 
 FILE = "base_changes.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json")
@@ -100,7 +101,7 @@ def _rows(adapter: Path) -> int:
 def grow(model: PreTrainedModel, rows: int) -> None:
     """Gives the embeddings and the head `rows` rows; what is new there is to be filled by who loads something into it."""
     embedding: Any = model.get_input_embeddings()
-    if rows and rows != embedding.weight.shape[0]:
+    if rows and rows != rows_of(embedding.weight):
         model.resize_token_embeddings(rows, mean_resizing=False)
 
 

@@ -17,6 +17,7 @@ from trainer.events import Note
 from trainer.model.catalog import check_folder
 from trainer.model.load import PROCESSORS, load_processor, read_tokenizer
 from trainer.model.reshaped import tokenizer_folder
+from trainer.model.split import rows_of, whole
 from trainer.options import ModelOptions
 
 # GPUs multiply matrices of such widths faster; it is LLaMA-Factory's number, too.
@@ -98,15 +99,17 @@ def grow_words(model: PreTrainedModel, words: Words, begin: str) -> Note:
     fresh = sorted({*words.new, *range(known, rows)})
     if fresh:
         described = _spoken(words, fresh, begin)
-        for weight in _weights(model):
-            _fill(weight, fresh, described, noisy=begin != "desc_init")
+        weights = _weights(model)
+        with whole(weights):
+            for weight in weights:
+                _fill(weight, fresh, described, noisy=begin != "desc_init")
     values: dict[str, str | int | float] = {"words": len(words.new), "before": known, "rows": rows}
     return Note(code="vocabulary_grown" if rows > known else "vocabulary_fits", values=values)
 
 
 def _rows(model: PreTrainedModel) -> int:
     embedding: Any = model.get_input_embeddings()
-    return int(embedding.weight.shape[0])
+    return rows_of(embedding.weight)
 
 
 def _weights(model: PreTrainedModel) -> list[torch.Tensor]:

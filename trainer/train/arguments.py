@@ -29,7 +29,8 @@ def make_arguments(
     check_name(config.train.optim)
     with accepted():
         given = {**_explicit(config, precision, checkpointing), **_current(config.extra)}
-        for name, value in (engine or Engine()).arguments(checkpointing).items():
+        adapted = config.method.finetuning_type in ("lora", "oft")
+        for name, value in (engine or Engine()).arguments(checkpointing, adapted).items():
             both = isinstance(value, dict) and isinstance(given.get(name), dict)
             given[name] = {**given[name], **value} if both else value
         arguments = SFTConfig(**given)

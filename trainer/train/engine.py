@@ -40,8 +40,8 @@ class Engine:
         """Whether weights are split up as soon as they are read."""
         return self.stage == 3
 
-    def arguments(self, checkpointing: bool) -> dict[str, Any]:
-        """The arguments of transformers' trainer that say so."""
+    def arguments(self, checkpointing: bool, adapted: bool = False) -> dict[str, Any]:
+        """The arguments of transformers' trainer that say so; `adapted` where an adapter is what is trained."""
         if self.name == "one":
             return {}
         # Everything is set up already; making arguments would take the processes apart again.
@@ -51,13 +51,15 @@ class Engine:
         found["use_cpu"] = False
         if self.name == "deepspeed":
             return {**found, "deepspeed": json.loads(json.dumps(dict(self.settings)))}
-        settings = {**self.settings, **({"activation_checkpointing": True} if checkpointing else {})}
-        off = {
-            "gradient_checkpointing": False,
-            "activation_checkpointing": False,
-            "activation_checkpointing_kwargs": None,
+        wanted = checkpointing or bool(self.settings.get("activation_checkpointing"))
+        # FSDP's own way wraps layers under other names, by which PEFT does not find an adapter when it is saved.
+        settings = {**self.settings, "activation_checkpointing": wanted and not adapted}
+        switches = {
+            "gradient_checkpointing": adapted,
+            "activation_checkpointing": adapted,
+            "activation_checkpointing_kwargs": {"use_reentrant": False} if adapted else None,
         }
-        return {**found, **(off if checkpointing else {}), "fsdp": True, "fsdp_config": settings}
+        return {**found, **(switches if wanted else {}), "fsdp": True, "fsdp_config": settings}
 
 
 def engine_of(config: RunConfig, processes: int | None) -> Engine:

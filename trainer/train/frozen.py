@@ -9,8 +9,8 @@ from transformers.modeling_utils import PreTrainedModel
 
 from trainer.errors import UserError
 from trainer.events import Note
+from trainer.model import counting
 from trainer.model.blocks import Layers, chosen_layers, layers_of
-from trainer.model.counting import parameters
 from trainer.model.parts import PartName, Parts
 from trainer.options import MethodOptions
 
@@ -42,7 +42,7 @@ def train_some(
         parameter.requires_grad_(id(parameter) in wanted)
         if parameter.requires_grad:
             parameter.data = parameter.data.to(dtype)
-            trained += parameter.numel()
+            trained += counting.numbers(parameter)
     if not trained:
         raise UserError("freeze_nothing_trains", field="freeze_trainable_layers")
     listed = ", ".join(str(each) for each in numbers) if "language_model" not in frozen else ""
@@ -50,7 +50,7 @@ def train_some(
         code="layers_trained",
         values={
             "layers": listed or "-", "count": layers.total, "trained": trained,
-            "parameters": parameters(model),
+            "parameters": counting.parameters(model),
         },
     )  # fmt: skip
 

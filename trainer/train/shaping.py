@@ -16,6 +16,7 @@ from trainer.errors import UserError, Values
 from trainer.events import Note
 from trainer.model.reshaped import Reshaped, grow, of_all
 from trainer.model.rope import require_stretched, stretch
+from trainer.model.split import rows_of
 from trainer.model.vocabulary import Words, grow_words, word_modules
 
 _RECORD = "tuneboard_reshaped"
@@ -65,7 +66,7 @@ class Shaping:
         record = self._brought
         if self._words is not None and self._words.new:
             embedding: Any = model.get_input_embeddings()
-            rows = int(embedding.weight.shape[0])
+            rows = rows_of(embedding.weight)
             record = replace(record, tokens=len(self._words.tokenizer), rows=rows)
         if stretched:
             text = model.config.get_text_config()
