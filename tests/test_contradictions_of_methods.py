@@ -36,6 +36,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"fsdp": "full_shard", "pissa_init": True}, "engine_excludes", "pissa_init"),
     ({"deepspeed": ZERO3, "pure_bf16": True}, "zero3_with", "compute_type"),
     ({"ds_stage": "3", "do_train": True, "do_predict": True, "val_size": 0.1}, "zero3_with", "do_predict"),
+    ({"ds_stage": "3", "adapter_name_or_path": "a", "create_new_adapter": True}, "zero3_with", "create_new_adapter"),
+    (
+        {"fsdp": "full_shard", "load_best_model_at_end": True, "save_only_model": True, "val_size": 0.1, "eval_strategy": "steps"},
+        "engine_excludes", "load_best_model_at_end",
+    ),
     ({"ds_stage": "3", "adapter_name_or_path": "a,b"}, "sharded_adapters", "adapter_name_or_path"),
     ({"report_to": "wandbb"}, "report_unknown", "report_to"),
     ({"metric_for_best_model": "rouge-1"}, "best_metric", "metric_for_best_model"),

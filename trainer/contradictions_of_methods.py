@@ -131,6 +131,12 @@ def _of_engines(config: RunConfig, complain: Complain) -> None:
     if config.lora.pissa_init and engine_of(config) == "FSDP":
         reason = "it begins with a decomposition of whole weights, of which each process holds a share"
         complain("pissa_init", "engine_excludes", name="pissa_init", engine="fsdp", reason=reason)
+    if engine_of(config) and config.train.load_best_model_at_end and config.extra.get("save_only_model"):
+        reason = "with save_only_model a checkpoint does not hold all that it reads back"
+        complain(
+            "load_best_model_at_end", "engine_excludes", name="load_best_model_at_end", engine=engine_of(config),
+            reason=reason,
+        )  # fmt: skip
     if zero_stage(config) != 3:
         return
     ways = {
@@ -144,6 +150,10 @@ def _of_engines(config: RunConfig, complain: Complain) -> None:
         ),
         "do_predict": (
             config.evaluate.do_predict, "Evaluate afterwards: `python -m trainer eval` with the folder of the run."
+        ),
+        "create_new_adapter": (
+            config.lora.create_new_adapter and len(config.model.adapter_name_or_path) == 1,
+            "Merge the adapter first (`python -m trainer export`), or use ds_stage 2.",
         ),
     }  # fmt: skip
     for name, (on, way) in ways.items():

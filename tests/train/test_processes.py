@@ -170,7 +170,7 @@ def test_split_weights_train_layers_and_words(configure: Configure, tmp_path: Pa
         "layers": ("z3", {**frozen, "max_steps": 3}),
         "words": ("z3", {**words, "max_steps": 3}),
         "whole": ("z3", {**words, **FULL, "max_steps": 3}),
-        "checkpointing": ("fsdp", {**best, "gradient_checkpointing": True}),
+        "checkpointing": ("fsdp", {**best, "gradient_checkpointing": "on"}),
     }
     cases = {
         name: flat(configure(f"two-{name}", **values, **ENGINES[engine]), 2)
