@@ -101,6 +101,16 @@ def require_fitting(config: RunConfig, engine: Engine) -> None:
         if getattr(optimizer, name) and shares:
             reason = "its optimiser looks at whole gradients, of which each process holds a share"
             raise UserError("engine_excludes", field=name, name=name, engine=engine.name, reason=reason)
+    kind = config.method.compute_type
+    if kind == "bf16" and engine.name in ("deepspeed", "fsdp") and not device.is_accelerated():
+        reason = "without an accelerator it computes in fp32 alone"
+        raise UserError(
+            "engine_excludes",
+            field="compute_type",
+            name=f"compute_type {kind}",
+            engine=engine.name,
+            reason=reason,
+        )
     if config.lora.pissa_init and engine.splits_weights:
         reason = "it begins with a decomposition of whole weights, of which each process holds a share"
         raise UserError(
