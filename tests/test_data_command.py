@@ -351,3 +351,11 @@ def test_a_registered_name_is_the_dataset_whatever_it_looks_like(
     (here / "data" / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
     (here / "a.json").write_text("[]", encoding="utf-8")
     assert [run(capsys, "check", name)[0] for name in info] == [0, 0]
+
+
+def test_a_template_for_text_says_so_of_rows_with_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--model_name_or_path", "Sprout-VL", "--dataset_dir", str(DATA), "--rows", "1")
+    _, out, said = run(capsys, "preview", "guide_demo", "--template", "default", *words)
+    assert "writes text only" in out + said and "concatenate" not in out + said
+    code, out, _ = run(capsys, "preview", "guide_demo", *words)
+    assert code == 0 and "writes text only" not in out

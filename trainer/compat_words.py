@@ -165,7 +165,11 @@ def _same(reason: str, way: str, *names: str, harmless: Callable[[Any], bool] = 
 
 
 REFUSED: dict[str, Refusal] = {
-    **_same(_ABSENT, _OPTIMISER_WAY, "use_badam", "use_adam_mini"),
+    **_same(
+        "it trains one block of layers after another by an optimiser of its own package, whose state a resume cannot restore.",
+        _OPTIMISER_WAY, "use_badam",
+    ),
+    **_same("its optimiser is a package of its own, which is not in the tested set.", _OPTIMISER_WAY, "use_adam_mini"),
     **_same(_ABSENT, _LOSS_WAY, "use_asft_loss", "use_eaft_loss"),
     **_same(_ABSENT, _LEAVE, "mixture_of_depths", "tool_format", "split_special_tokens", "reserved_label_len"),
     **_same(

@@ -31,8 +31,8 @@ def named_row(prompt: str) -> tuple[int, str]:
 
 
 def short(value: Any) -> str:
-    """A value for a sentence: at most 80 characters."""
-    text = str(value)
+    """A value for a sentence, as a file writes it: at most 80 characters."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
 
 

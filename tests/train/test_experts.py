@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralConfig, Qwe
 
 from tests.train import tiny
 from tests.train.conftest import Configure
+from trainer.events import Started
 
 SIZE = {
     "vocab_size": tiny.VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
@@ -108,3 +109,20 @@ def test_a_dense_model_says_that_there_is_nothing_to_balance(configure: Configur
     assert ("router_none" in asked.codes, "router_none" in plain.codes) == (True, False)
     off = tiny.train(configure("off", moe_aux_loss_coef=0))
     assert "router_none" not in off.codes
+
+
+def test_experts_are_left_with_a_word_and_meant_by_their_earlier_names(
+    configure: Configure, mixtures: dict[str, Path]
+) -> None:
+    options = {"model_name_or_path": str(mixtures["mixtral"]), "max_steps": 1}
+    usual = tiny.train(configure("all", lora_target="all", **options))
+    named = tiny.train(configure("named", lora_target="all,gate_up_proj,down_proj", **options))
+    earlier = tiny.train(configure("earlier", lora_target="q_proj,w1,w2,w3", **options))
+    assert [("experts_left" in each.codes) for each in (usual, named, earlier)] == [True, False, False]
+    for run in (named, earlier):
+        settings = json.loads((run.folder / "adapter_config.json").read_text())
+        assert {each.rpartition(".")[2] for each in settings["target_parameters"]} == {
+            "gate_up_proj",
+            "down_proj",
+        }
+    assert named.of(Started)[0].trainable > 2 * usual.of(Started)[0].trainable

@@ -11,6 +11,7 @@ from trainer.dataset.spans import Said
 from trainer.dataset.templates import FAMILIES
 from trainer.errors import UserError, Values
 
+TEXT_ONLY = "it writes text only, and the row shows something; without `template` the model's own is taken"
 _MARKED = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -61,6 +62,12 @@ class ChatTemplate:
         }
 
 
+def _shows(variables: Mapping[str, Any]) -> bool:
+    """Whether a message has parts beside its text."""
+    messages = variables.get("messages") or ()
+    return any(isinstance(each.get("content"), list) for each in messages if isinstance(each, Mapping))
+
+
 class _Source:
     """One compiled template. Threads may share it."""
 
@@ -90,7 +97,10 @@ class _Source:
                     blocks.append(block)
         # A template is a small program that came with a model: whatever it trips over is its word against the row.
         except Exception as error:
-            raise Unusable("row_template_refuses", reason=str(error)[:200] or type(error).__name__) from None
+            reason = str(error)[:200] or type(error).__name__
+            if isinstance(error, TypeError) and _shows(variables):
+                reason = TEXT_ONLY
+            raise Unusable("row_template_refuses", reason=reason) from None
         return "".join(blocks)
 
 

@@ -17,6 +17,10 @@ LINEAR = (nn.Linear, Conv1D)
 # What stays as it is unless the options say otherwise.
 SEEING: tuple[PartName, ...] = ("vision_tower", "multi_modal_projector")
 ALL = ("all", "all-linear")
+EARLIER = {
+    "gate_proj": "gate_up_proj", "up_proj": "gate_up_proj", "w1": "gate_up_proj", "w3": "gate_up_proj",
+    "w2": "down_proj",
+}  # fmt: skip
 # A name with one of these is a pattern, as PEFT takes it where one text names the layers.
 _PATTERN = frozenset("*?+[](){}|^$\\")
 
@@ -111,7 +115,10 @@ def choose_experts(
 
 
 def _holds(name: str, experts: Collection[str]) -> bool:
-    return any(_means(name, each) or _means(name, each.rpartition(".")[0]) for each in experts)
+    """Whether a name means one of the experts' weights, under the names that earlier versions of transformers gave them,
+    too, where each expert had layers of its own."""
+    names = (name, EARLIER.get(name, name))
+    return any(_means(one, each) or _means(one, each.rpartition(".")[0]) for each in experts for one in names)
 
 
 def _means(name: str, layer: str) -> bool:

@@ -15,6 +15,7 @@ from trainer.events import Note
 from trainer.model import oft
 from trainer.model.adapter import merge, new_adapter, old_adapter, read_adapter
 from trainer.model.adapter_files import kind_of
+from trainer.model.layers import ALL, choose_experts, expert_weights
 from trainer.model.load import Precision, load_model
 from trainer.model.parts import (
     PART_NAMES,
@@ -126,6 +127,7 @@ def _adapted(
         notes.append(Note(code="adapter_merged", values={"path": str(adapter)}))
     if len(merged) == len(adapters):
         kind: Literal["lora", "oft"] = "oft" if config.method.finetuning_type == "oft" else "lora"
+        notes.append(_experts_note(config, model, frozen))
         adapted = new_adapter(
             model, config.lora, precision.trainable, frozen, kind=kind, whole=whole, checkpoint=checkpoint,
             expanded=config.method.freeze_trainable_layers if config.method.use_llama_pro else None,
@@ -143,6 +145,18 @@ def _continued_note(path: Path, adapted: Any) -> Note:
         return Note(code="adapter_continued_oft", values={"path": str(path)})
     rank = int(getattr(adapted.peft_config["default"], "r", 0))
     return Note(code="adapter_continued", values={"path": str(path), "rank": rank})
+
+
+def _experts_note(config: RunConfig, model: PreTrainedModel, frozen: frozenset[PartName]) -> Note | None:
+    """A mixture's experts, which are no layers, are not among all layers."""
+    field = "oft_target" if config.method.finetuning_type == "oft" else "lora_target"
+    wanted, experts = getattr(config.lora, field), expert_weights(model, frozen)
+    if not experts or not set(wanted) & set(ALL) or choose_experts(model, wanted, frozen):
+        return None
+    count = sum(model.get_parameter(name).numel() for name in experts)
+    names = ", ".join(sorted({name.rpartition(".")[2] for name in experts}))
+    code = "experts_left" if field == "lora_target" else "experts_left_oft"
+    return Note(code=code, values={"count": f"{count:,}", "names": names}, level="warning")
 
 
 def _base_note(adapter: Path, model: Path) -> Note | None:

@@ -14,6 +14,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from trl.trainer.sft_trainer import SFTTrainer
 
 from trainer.errors import UserError
+from trainer.model.load import no_progress_bar
 from trainer.train.adapters import put_back, save_adapter
 from trainer.train.checkpoints import STATE, Progress, fitting, part_folder
 from trainer.train.engine import Engine, without_tied
@@ -84,7 +85,8 @@ class SavingTrainer(SFTTrainer):
             )
             save_record(self.model, Path(folder))
         else:
-            self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
+            with no_progress_bar():
+                self.model.save_pretrained(folder, state_dict=without_tied(self.model, state_dict))
         self.processing_class.save_pretrained(folder)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

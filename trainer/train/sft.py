@@ -51,6 +51,7 @@ from trainer.train.room import checkpointing, short_of
 from trainer.train.rows import RunRows, rows_for
 from trainer.train.samples import Sampler
 from trainer.train.seeing import Eyes, seeing, trial_rows
+from trainer.train.squeezed import chosen_quantization
 from trainer.train.trial import trials
 from trainer.train.vision import VisionTrainer
 from trainer.train.voice import Voice, open_voice
@@ -122,6 +123,8 @@ class _Run:
             precision = choose_precision(config.method.compute_type)
             found = self.ranks.from_first(self._prepare_folder)
             path = self.ranks.in_turn(lambda: resolve(config.model.model_name_or_path, config.model.hub))
+            # What this machine cannot do is told before anything takes long.
+            chosen_quantization(config, path)
             self._phase("phase_rows")
             voice = open_voice(config, path)
             data = self.ranks.in_turn(
