@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +96,9 @@ class Table:
         finally:
             self._idle.set()
         if copy:
-            keep(self.path, copy)
+            # Whoever looked may be gone meanwhile, and with the table its file of texts is closed.
+            with suppress(ValueError):
+                keep(self.path, copy)
 
     def _gathered(self) -> Columns:
         ledger, share = self._reading.ledger, self._reading.share

@@ -38,6 +38,11 @@ class Exchange:
         """What the first process tells on the way."""
         return EventLog(self.path / "events.jsonl")
 
+    def untold(self, log: EventLog) -> list[Event]:
+        """What the first process of an attempt before has told when nobody listened any more; `log` is the run's."""
+        told = {encode(each) for each in log.read().events}
+        return [each for each in self.events.read().events if encode(each) not in told]
+
     @property
     def starter(self) -> Starter:
         """The process that waits for the others. Raises OSError or ValueError when it has not written itself down."""

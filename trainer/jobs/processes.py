@@ -14,7 +14,7 @@ from typing import IO
 
 from trainer.config import RunConfig
 from trainer.errors import UserError
-from trainer.events import Event, Failed, Finished, Note, Stopped
+from trainer.events import Event, EventLog, Failed, Finished, Note, Stopped
 from trainer.jobs import launch
 from trainer.jobs.exchange import Exchange
 from trainer.jobs.guard import Starter
@@ -96,6 +96,10 @@ def run_together(
     folder = RunFolder(Path(config.train.output_dir))
     folder.path.mkdir(parents=True, exist_ok=True)
     exchange = Exchange.of(folder)
+    if config.train.resume_from_checkpoint:
+        # Its checkpoint may be of a step that was done after the server was killed.
+        for event in exchange.untold(EventLog(folder.events)):
+            emit(event)
     exchange.open(config, Starter.of(os.getpid()))
     values: dict[str, str | int | float] = {
         "processes": plan.processes,
