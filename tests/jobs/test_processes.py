@@ -102,7 +102,9 @@ def test_a_run_outlives_what_happens_to_its_processes_and_leaves_none(root: Path
     try:
         reached = look(root, run_id).facts.step
         jobs.resume(run_id)
-        until(lambda: jobs.get(run_id).facts.step > reached)
+        # Steps that nobody heard are told first.
+        until(lambda: jobs.get(run_id).state == "running" and jobs.get(run_id).facts.step > reached)
+        until(lambda: len(ranks(folder.path)) == 2)
         os.kill(ranks(folder.path)[-1].pid, signal.SIGKILL)
         failed = wait(jobs, run_id, "failed")
         assert isinstance(failed.facts.ending, Failed) and failed.facts.ending.code == "process_killed"
