@@ -16,7 +16,7 @@ from trainer.config import RunConfig
 from trainer.errors import UserError, UserErrors, problems_of
 from trainer.events import Note
 from trainer.model import catalog
-from trainer.options import OptionInfo, options
+from trainer.options import WHOLE_METHODS, OptionInfo, options
 from trainer.values import checked, is_optional, plain_kind
 from webui.controls import show
 
@@ -91,8 +91,6 @@ NAMES: tuple[str, ...] = (*FIELDS, "model_path", "extra")
 PRESETS = catalog.PRESETS
 # What there is to learn without questions and answers.
 TEXTS = ("text_demo",)
-# Methods whose checkpoints are whole models, not adapters.
-WHOLE = ("full", "freeze")
 # What it learns is shown from the first run on: these questions are for `identity`, the dataset that the page opens with.
 FIRST_QUESTIONS = ("你是谁？", "Who are you?")
 # A model that sees is asked about the pictures of the data's first rows.
@@ -115,7 +113,7 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("model_name_or_path") == CUSTOM:
         found["model_name_or_path"] = str(values.get("model_path") or "").strip()
     checkpoints = found.get("adapter_name_or_path")
-    if values.get("finetuning_type") in WHOLE and checkpoints:
+    if values.get("finetuning_type") in WHOLE_METHODS and checkpoints:
         # These methods go on from a whole model; its runs still lie below the model's own name.
         folder, method = Path(found["model_name_or_path"]).name, values["finetuning_type"]
         found["output_dir"] = f"saves/{folder}/{method}/{found.get('output_dir') or ''}"
